@@ -1,0 +1,233 @@
+"""From a manifest to a plan: select, resolve, look at the platform, predict."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from random import Random
+
+from fleetdeploy.cli.connect import Link, PaceLimits
+from fleetdeploy.cli.process import tool_version
+from fleetdeploy.cli.settings import Settings
+from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.manifest import Manifest
+from fleetdeploy.core.plan import (
+    ManifestRef,
+    Plan,
+    PlannedApp,
+    RunRules,
+    drifted,
+    plan_app,
+    plan_unread,
+    seal,
+)
+from fleetdeploy.core.selection import Selectable, Selection
+from fleetdeploy.core.targets import Target, resolve
+from fleetdeploy.engine.pipeline import error_note
+from fleetdeploy.engine.run import Looks
+from fleetdeploy.engine.survey import Survey, survey
+from fleetdeploy.errors import FleetError, PlanMismatch
+from fleetdeploy.model import Phase, Until
+from fleetdeploy.storage.archive import Before, every_run, look_back
+from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
+from fleetdeploy.storage.run_dir import StateDir, new_run_id
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is to be planned: resolved, selected, not yet compared with the platform."""
+
+    run_id: str
+    until: Until
+    manifest: ManifestRef
+    rules: RunRules
+    targets: tuple[Target, ...]
+    created_at: datetime
+
+    @property
+    def limits(self) -> PaceLimits:
+        return limits_of(self.rules)
+
+    @property
+    def app_ids(self) -> tuple[str, ...]:
+        return tuple(target.app_id for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan, the looks it was made from, and what earlier runs leave to it."""
+
+    plan: Plan
+    looks: Looks
+    before: Before
+
+
+def limits_of(rules: RunRules) -> PaceLimits:
+    return PaceLimits(rules.requests_per_second, rules.in_flight, rules.endpoints)
+
+
+def policy_of(rules: RunRules, settings: Settings) -> Policy:
+    return Policy(
+        skip_unchanged=rules.skip_unchanged,
+        wait_for_foreign=rules.wait_for_foreign,
+        settle_s=settings.settle,
+        vanish_s=settings.settle * VANISH_FACTOR,
+    )
+
+
+VANISH_FACTOR = 6
+"""Calling a package gone ends its app, so its silence must last longer than that of a request."""
+
+
+def wish_of(
+    loaded: LoadedManifest,
+    selection: Selection,
+    state_dir: StateDir,
+    *,
+    until: Until,
+    run_id: str | None,
+    now: datetime,
+) -> Wish:
+    """Resolve a manifest and choose its apps, offline.
+
+    `{date}` in a version is the local date of this machine. Raises `UsageInvalid`.
+    """
+    chosen_id = run_id or new_run_id(now, Random())  # noqa: S311 - an id, not a secret
+    targets = resolve(loaded.manifest, date=now.astimezone().date(), run_id=chosen_id)
+    chosen = _select(targets, selection, state_dir)
+    return Wish(
+        run_id=chosen_id,
+        until=until,
+        manifest=_reference(loaded),
+        rules=_rules(loaded.manifest, len(chosen)),
+        targets=chosen,
+        created_at=now,
+    )
+
+
+def wish_again(plan: Plan) -> Wish:
+    """Return the wish that a saved plan came from, exactly."""
+    return Wish(
+        run_id=plan.run_id,
+        until=plan.until,
+        manifest=plan.manifest,
+        rules=plan.rules,
+        targets=plan.targets(),
+        created_at=plan.created_at,
+    )
+
+
+async def make_plan(
+    wish: Wish, link: Link, state_dir: StateDir, settings: Settings, at_once: int
+) -> Planned:
+    """Look at every app and predict. Reads only.
+
+    Raises the platform's refusal where it would meet every app.
+    """
+    before = look_back(state_dir, wish.app_ids)
+    seen = await survey(link.platform, wish.app_ids, at_once=at_once)
+    policy = policy_of(wish.rules, settings)
+    apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in wish.targets)
+    plan = Plan(
+        run_id=wish.run_id,
+        tool_version=tool_version(),
+        created_at=wish.created_at,
+        manifest=wish.manifest,
+        until=wish.until,
+        rules=wish.rules,
+        waves=tuple(dict.fromkeys(target.wave for target in wish.targets)),
+        apps=apps,
+    )
+    return Planned(seal(plan), seen.looks(), before)
+
+
+def check_not_stale(saved: Plan, now: Plan) -> None:
+    """Raise `PlanMismatch` if the platform or the manifest moved since a plan was saved."""
+    _check_manifest(saved.manifest)
+    moved = drifted(saved.apps, now.apps)
+    if moved:
+        shown = "; ".join(moved[:SHOWN])
+        more = f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+        raise PlanMismatch(
+            f"the platform has moved since the plan was made: {shown}{more}",
+            hint="make a new plan and review it: fleetdeploy plan MANIFEST --out FILE",
+        )
+
+
+SHOWN = 5
+"""Apps named in an error; all of them would hide its point."""
+
+
+def _check_manifest(reference: ManifestRef) -> None:
+    path = Path(reference.path)
+    if not path.exists():  # a reviewed plan may be run where its manifest is not
+        return
+    if load_manifest(path).digest != reference.digest:
+        raise PlanMismatch(
+            f"{reference.path} was changed after the plan was made",
+            hint="make a new plan and review it: fleetdeploy plan MANIFEST --out FILE",
+        )
+
+
+def _plan_one(
+    target: Target, seen: Survey, before: Before, policy: Policy, until: Until
+) -> PlannedApp:
+    doubted = target.app_id in before.doubted
+    error = seen.errors.get(target.app_id)
+    if error is not None:
+        return plan_unread(target, error_note(error), in_doubt_before=doubted)
+    rows = seen.rows[target.app_id]
+    return plan_app(target, rows, policy, until, before.history, in_doubt_before=doubted)
+
+
+def _reference(loaded: LoadedManifest) -> ManifestRef:
+    return ManifestRef(
+        name=loaded.manifest.name, path=str(loaded.path.absolute()), digest=loaded.digest
+    )
+
+
+def _rules(manifest: Manifest, apps: int) -> RunRules:
+    rollout, limits = manifest.rollout, manifest.limits
+    return RunRules(
+        skip_unchanged=rollout.skip_unchanged,
+        wait_for_foreign=rollout.foreign_package == "wait",
+        max_failures=str(rollout.max_failures),
+        failures_allowed=rollout.max_failures.allowed(apps),
+        requests_per_second=limits.requests_per_second,
+        in_flight=limits.in_flight,
+        endpoints=dict(limits.endpoints),
+    )
+
+
+def _select(
+    targets: Sequence[Target], selection: Selection, state_dir: StateDir
+) -> tuple[Target, ...]:
+    if selection.everything:
+        return tuple(targets)
+    phases = last_phases(state_dir) if selection.needs_phase() else {}
+    chosen = selection.apply(
+        [Selectable(t.app_id, t.labels, phases.get(t.app_id)) for t in targets]
+    )
+    return tuple(target for target in targets if target.app_id in chosen)
+
+
+def last_phases(state_dir: StateDir) -> dict[str, Phase]:
+    """Return where the newest readable run that knows an app left it."""
+    phases: dict[str, Phase] = {}
+    for recorded in every_run(state_dir):
+        if not isinstance(recorded, FleetError):
+            for app in recorded.state.apps.values():
+                phases.setdefault(app.app_id, app.phase)
+    return phases
+
+
+def with_pace(wish: Wish, limits: PaceLimits) -> Wish:
+    """Return the wish at another pace: for the demo, whose platform is a simulator."""
+    rules = wish.rules.model_copy(
+        update={
+            "requests_per_second": limits.requests_per_second,
+            "in_flight": limits.in_flight,
+            "endpoints": dict(limits.endpoints),
+        }
+    )
+    return replace(wish, rules=rules)

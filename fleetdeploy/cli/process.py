@@ -1,0 +1,87 @@
+"""The process as others see it: its clock, its name in journals and locks, its signals."""
+
+import getpass
+import os
+import signal
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+import anyio
+
+from fleetdeploy.core.records import Writer
+from fleetdeploy.errors import ExitCode
+from fleetdeploy.storage.locks import Holder
+
+STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+def tool_version() -> str:
+    try:
+        return version("fleetdeploy")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def who() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # no such user, as in some containers
+        return str(os.getuid())
+
+
+def this_writer() -> Writer:
+    return Writer(
+        host=socket.gethostname(), pid=os.getpid(), who=who(), tool_version=tool_version()
+    )
+
+
+def this_holder() -> Holder:
+    return Holder(socket.gethostname(), os.getpid(), who(), SystemClock().now())
+
+
+class Interrupts:
+    """Turns signals into an orderly end: the first asks, the second leaves at once.
+
+    Leaving at once is safe: what is in the journal is durable, and a torn tail is cut off.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._ask: Callable[[], None] = lambda: None
+        self.signal: signal.Signals | None = None
+
+    @property
+    def exit_code(self) -> ExitCode | None:
+        """The code to end with after a signal, None if there was none."""
+        if self.signal is None:
+            return None
+        return ExitCode.INTERRUPTED if self.signal is signal.SIGINT else ExitCode.TERMINATED
+
+    def ask_with(self, ask: Callable[[], None]) -> None:
+        """Say what a first signal is to do from now on; at once if it has come already."""
+        self._ask = ask
+        if self.signal is not None:
+            ask()
+
+    async def watch(self) -> None:
+        """Wait for signals until cancelled."""
+        with anyio.open_signal_receiver(*STOP_SIGNALS) as received:
+            async for number in received:
+                if self.signal is not None:
+                    os._exit(128 + number)
+                self.signal = signal.Signals(number)
+                self._say(
+                    f"{self.signal.name}: finishing what is under way; "
+                    "once more leaves at once, and both can be resumed"
+                )
+                self._ask()

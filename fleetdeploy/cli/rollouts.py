@@ -1,0 +1,262 @@
+"""The commands that plan and run: `plan`, `run`, `resume`."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TypeVar
+
+import anyio
+import click
+
+from fleetdeploy.cli.connect import Link, connect
+from fleetdeploy.cli.options import Desk, common, going, selecting, selection
+from fleetdeploy.cli.planning import (
+    Planned,
+    Wish,
+    check_not_stale,
+    limits_of,
+    make_plan,
+    wish_again,
+    wish_of,
+)
+from fleetdeploy.cli.process import Interrupts, SystemClock
+from fleetdeploy.cli.render.plan import render_plan
+from fleetdeploy.cli.render.status import render_status
+from fleetdeploy.cli.running import Manner, Seat, Watch, take_new, take_up, work
+from fleetdeploy.cli.watching import open_watcher
+from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.replay import RunState
+from fleetdeploy.core.summary import exit_code_of, summarise
+from fleetdeploy.errors import ExitCode, UsageInvalid
+from fleetdeploy.model import Until
+from fleetdeploy.storage.archive import latest_unfinished, read_plan, read_run
+from fleetdeploy.storage.atomic import write_atomic
+from fleetdeploy.storage.manifest_file import load_manifest
+
+T = TypeVar("T")
+
+
+@click.command("plan")
+@click.argument("manifest", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Save the plan for run --plan.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit 20 if there are changes.")
+@click.option("--run-id", help="Name of the run to come.")
+@click.option(
+    "--until",
+    type=click.Choice([str(until) for until in Until]),
+    help="How far the run will bring the apps.",
+)
+@selecting
+@common(markdown=True)
+def plan_command(  # noqa: PLR0913 - one argument a flag
+    desk: Desk,
+    manifest: Path,
+    out: Path | None,
+    detailed_exitcode: bool,
+    run_id: str | None,
+    until: str | None,
+    only: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> ExitCode:
+    """Say what a run would do to each app, and why: the dry run. Only reads."""
+    wish = _wish(desk, manifest, run_id, until, only, exclude)
+    planned = anyio.run(_plan_only, desk, wish)
+    if out is not None:
+        write_atomic(out, planned.plan.model_dump_json(indent=2).encode() + b"\n")
+        desk.say(f"plan saved; run exactly this with: fleetdeploy run --plan {out}")
+    desk.print(render_plan(planned.plan, desk.output, desk.style, verbose=desk.verbosity > 0))
+    changes = detailed_exitcode and planned.plan.has_changes
+    return ExitCode.CHANGES if changes else ExitCode.OK
+
+
+@click.command("run")
+@click.argument("manifest", required=False, type=click.Path(path_type=Path))
+@click.option(
+    "--plan", "plan_file", type=click.Path(path_type=Path), help="Run exactly this saved plan."
+)
+@click.option("--dry-run", is_flag=True, help="The same as plan.")
+@click.option("--run-id", help="Name of the run; made up from the time if not given.")
+@click.option("--yes", is_flag=True, help="Answer yes beforehand; a rollout asks nothing.")
+@going
+@selecting
+@common()
+def run_command(  # noqa: PLR0913 - one argument a flag
+    desk: Desk,
+    manifest: Path | None,
+    plan_file: Path | None,
+    dry_run: bool,
+    run_id: str | None,
+    yes: bool,  # noqa: ARG001 - scripts may pass it to every command that changes something
+    until: str | None,
+    deadline: float | None,
+    no_wait: bool,
+    only: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> ExitCode:
+    """Roll the manifest out to its apps, or carry out a saved plan."""
+    manner = Manner(deadline_s=deadline, wait=not no_wait)
+    if plan_file is not None:
+        if manifest or only or exclude or run_id or until:
+            raise UsageInvalid(
+                "--plan runs a plan as it was saved",
+                hint="leave out the manifest, --only, --exclude, --until and --run-id",
+            )
+        saved = _read_plan_file(plan_file)
+        return anyio.run(_run_saved, desk, saved, manner, dry_run)
+    if manifest is None:
+        raise UsageInvalid("nothing to run", hint="name a manifest, or a plan with --plan FILE")
+    wish = _wish(desk, manifest, run_id, until, only, exclude)
+    return anyio.run(_run_wish, desk, wish, manner, dry_run)
+
+
+@click.command("resume")
+@click.argument("run", required=False)
+@click.option("--override-halt", metavar="REASON", help="Go on after the budget halted the run.")
+@going
+@common()
+def resume_command(  # noqa: PLR0913 - one argument a flag
+    desk: Desk,
+    run: str | None,
+    override_halt: str | None,
+    until: str | None,
+    deadline: float | None,
+    no_wait: bool,
+) -> ExitCode:
+    """Go on with a run: the latest unfinished one if none is named."""
+    manner = Manner(
+        until=Until(until) if until else None,
+        deadline_s=deadline,
+        wait=not no_wait,
+        override_reason=override_halt,
+    )
+    return anyio.run(_resume, desk, run, manner)
+
+
+@dataclass(frozen=True, slots=True)
+class Rig:
+    """A connected platform and those who look on."""
+
+    desk: Desk
+    link: Link
+    watch: Watch
+
+
+@asynccontextmanager
+async def rig_up(desk: Desk, plan_or_wish: Plan | Wish) -> AsyncGenerator[Rig]:
+    """Connect, show progress and listen to signals while the block runs."""
+    limits = limits_of(plan_or_wish.rules)
+    interrupts = Interrupts(desk.say)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(interrupts.watch)
+        async with open_watcher(desk) as observer:
+            rng = Random()  # noqa: S311 - jitter, not a secret
+            async with connect(desk.settings, limits, observer, rng) as link:
+                yield Rig(desk, link, Watch(observer, interrupts))
+        tasks.cancel_scope.cancel()
+
+
+async def _unless_interrupted(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
+    """Await something that changes nothing; a signal leaves it at once."""
+    with anyio.CancelScope() as scope:
+        rig.watch.interrupts.ask_with(scope.cancel)
+        return await act()
+    code = rig.watch.interrupts.exit_code
+    assert code is not None
+    raise click.exceptions.Exit(code)
+
+
+async def _plan_only(desk: Desk, wish: Wish) -> Planned:
+    async with rig_up(desk, wish) as rig:
+        return await _unless_interrupted(rig, lambda: _planned(rig, wish))
+    raise AssertionError  # the block above always returns or raises
+
+
+async def _planned(rig: Rig, wish: Wish) -> Planned:
+    at_once = wish.limits.in_flight
+    return await make_plan(wish, rig.link, rig.desk.state_dir, rig.desk.settings, at_once)
+
+
+async def _run_wish(desk: Desk, wish: Wish, manner: Manner, dry_run: bool) -> ExitCode:  # noqa: FBT001
+    async with rig_up(desk, wish) as rig:
+        planned = await _unless_interrupted(rig, lambda: _planned(rig, wish))
+        if dry_run:
+            desk.print(render_plan(planned.plan, desk.output, desk.style))
+            return ExitCode.OK
+        return await run_planned(rig, planned, manner)
+    raise AssertionError
+
+
+async def _run_saved(desk: Desk, saved: Plan, manner: Manner, dry_run: bool) -> ExitCode:  # noqa: FBT001
+    async with rig_up(desk, saved) as rig:
+        now = await _unless_interrupted(rig, lambda: _planned(rig, wish_again(saved)))
+        check_not_stale(saved, now.plan)
+        if dry_run:
+            desk.print(render_plan(saved, desk.output, desk.style))
+            return ExitCode.OK
+        return await run_planned(rig, Planned(saved, now.looks, now.before), manner)
+    raise AssertionError
+
+
+async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> ExitCode:
+    """Create the run, work on it, and tell how it ended."""
+    async with take_new(rig.desk.state_dir, planned) as seat:
+        rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
+        state = await work(seat, rig.link, rig.desk.settings, manner, rig.watch, planned.looks)
+    return _tell(rig, seat, state)
+
+
+async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> ExitCode:
+    recorded = read_run(desk.state_dir.run(run_id)) if run_id else latest_unfinished(desk.state_dir)
+    if recorded.state.finished:
+        status = summarise(recorded.plan, recorded.state, alive=recorded.alive)
+        desk.say(f"run {status.run_id} is finished: there is nothing to resume")
+        desk.print(render_status(status, desk.output, desk.style))
+        return exit_code_of(recorded.state)
+    async with rig_up(desk, recorded.plan) as rig:
+        async with take_up(desk.state_dir, recorded, manner) as seat:
+            if seat.torn_bytes:
+                desk.say(
+                    f"warning: {seat.run.journal_path} ended in a torn write; "
+                    f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
+                )
+            state = await work(seat, rig.link, desk.settings, manner, rig.watch)
+        return _tell(rig, seat, state)
+    raise AssertionError
+
+
+def _tell(rig: Rig, seat: Seat, state: RunState) -> ExitCode:
+    """Print how the run stands, and choose the exit code."""
+    status = summarise(seat.plan, state, alive=False)
+    rig.desk.print(render_status(status, rig.desk.output, rig.desk.style))
+    signalled = rig.watch.interrupts.exit_code
+    if signalled is not None and not state.finished and state.halted is None:
+        return signalled
+    return exit_code_of(state)
+
+
+def _wish(  # noqa: PLR0913, PLR0917 - one argument a flag
+    desk: Desk,
+    manifest: Path,
+    run_id: str | None,
+    until: str | None,
+    only: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> Wish:
+    return wish_of(
+        load_manifest(manifest),
+        selection(only, exclude),
+        desk.state_dir,
+        until=Until(until or Until.RELEASED),
+        run_id=run_id,
+        now=SystemClock().now(),
+    )
+
+
+def _read_plan_file(path: Path) -> Plan:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageInvalid(f"{path} cannot be read: {error.strerror}") from None
+    return read_plan(data, str(path))

@@ -1,0 +1,191 @@
+"""A run in this process: locks and journal around the engine, and what it takes over."""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from random import Random
+
+from fleetdeploy.cli.connect import Link
+from fleetdeploy.cli.planning import Planned, policy_of
+from fleetdeploy.cli.process import Interrupts, SystemClock, this_holder, this_writer
+from fleetdeploy.cli.settings import Settings
+from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.polling import PollSchedule
+from fleetdeploy.core.records import HaltCause, RunResumed, RunStarted, StopReason
+from fleetdeploy.core.replay import RunState
+from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.run import Looks, Rollout, RunOptions
+from fleetdeploy.engine.steering import Steering
+from fleetdeploy.errors import OverrideNeeded, RunLocked
+from fleetdeploy.model import Until
+from fleetdeploy.ports import Journal, Observer
+from fleetdeploy.storage.archive import (
+    Recorded,
+    fold,
+    newer_owners,
+    open_apps,
+    read_run,
+    supersede,
+)
+from fleetdeploy.storage.run_dir import RunDir, StateDir
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How this process is to work on a run: the flags that a resume may set anew."""
+
+    until: Until | None = None
+    deadline_s: float | None = None
+    wait: bool = True
+    override_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A run that this process alone writes: its plan, its state so far, its open journal."""
+
+    run: RunDir
+    plan: Plan
+    state: RunState
+    journal: Journal
+    torn_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Who looks on while a run goes, and may interrupt it."""
+
+    observer: Observer
+    interrupts: Interrupts
+
+
+@asynccontextmanager
+async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat]:
+    """Create a run from a plan and hold it.
+
+    On entry plan and header are durable, and the apps that dead runs had not finished belong to
+    this run. Raises `RunLocked` if a live run works on one of the apps, `UsageInvalid` if the
+    run id is taken, `StateUnusable`.
+    """
+    plan, holder = planned.plan, this_holder()
+    app_ids = [app.app_id for app in plan.apps]
+    with ExitStack() as held:
+        with state_dir.exclusive(holder):
+            check_no_live_run(state_dir, app_ids)
+            data = (plan.model_dump_json() + "\n").encode()
+            run = state_dir.create_run(plan.run_id, data)
+            held.enter_context(run.lock(holder))
+        journal, _ = run.open_journal(SystemClock())
+        held.callback(journal.close)
+        state = fold(plan, (), str(run.journal_path))
+        state.apply(await journal.append(_header(plan, plan.until)))
+        for older in planned.before.unfinished:
+            await supersede(older, plan.run_id, app_ids, SystemClock(), holder)
+        yield Seat(run, plan, state, journal, 0)
+
+
+@asynccontextmanager
+async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> AsyncGenerator[Seat]:
+    """Hold a run that some process left, and record that it goes on.
+
+    Raises `RunLocked` if it is alive or another live run works on one of its apps,
+    `OverrideNeeded` if it was halted by its budget and no reason is given, `JournalDamaged`.
+    """
+    holder = this_holder()
+    await _give_up_what_is_newer(state_dir, recorded)
+    with ExitStack() as held:
+        with state_dir.exclusive(holder):
+            held.enter_context(recorded.run.lock(holder))
+            journal, contents = recorded.run.open_journal(SystemClock())
+            held.callback(journal.close)
+            state = fold(recorded.plan, contents.entries, str(recorded.run.journal_path))
+            check_no_live_run(state_dir, open_apps(state), own=recorded.run.run_id)
+            _check_halt(recorded, state, manner)
+        await _say_we_go_on(journal, recorded.plan, state, manner)
+        yield Seat(recorded.run, recorded.plan, state, journal, contents.torn_bytes)
+
+
+async def work(
+    seat: Seat,
+    link: Link,
+    settings: Settings,
+    manner: Manner,
+    watch: Watch,
+    looks: Looks | None = None,
+) -> RunState:
+    """Work on a run until nothing is left to do now; the journal's last record says why."""
+    rules = seat.plan.rules
+    steering = Steering(failures_allowed=rules.failures_allowed)
+    watch.interrupts.ask_with(lambda: steering.stop(StopReason.SIGNAL))
+    options = RunOptions(
+        policy=policy_of(rules, settings),
+        polls=PollSchedule(settings.poll_initial, settings.poll_max),
+        in_flight=rules.in_flight,
+        wait=manner.wait,
+        deadline_s=manner.deadline_s,
+    )
+    rollout = Rollout(
+        seat.plan.targets(),
+        link.platform,
+        Ledger(seat.journal, seat.state, watch.observer),
+        steering,
+        options=options,
+        rng=Random(),  # noqa: S311 - jitter, not a secret
+        calls=lambda: link.counts,
+        per_second=link.per_second,
+    )
+    return await rollout.work(looks)
+
+
+def _header(plan: Plan, until: Until) -> RunStarted:
+    return RunStarted(
+        run_id=plan.run_id,
+        run_kind=plan.run_kind,
+        plan_digest=plan.digest,
+        manifest_name=plan.manifest.name,
+        manifest_digest=plan.manifest.digest,
+        until=until,
+        writer=this_writer(),
+    )
+
+
+async def _say_we_go_on(journal: Journal, plan: Plan, state: RunState, manner: Manner) -> None:
+    """Write the record of a resume; a run killed before its header begins with it."""
+    if state.header is None:
+        state.apply(await journal.append(_header(plan, manner.until or plan.until)))
+        return
+    record = RunResumed(
+        until=manner.until or state.until,
+        writer=this_writer(),
+        override_reason=manner.override_reason,
+    )
+    state.apply(await journal.append(record))
+
+
+def _check_halt(recorded: Recorded, state: RunState, manner: Manner) -> None:
+    halted = state.halted
+    if halted is None or halted.cause is not HaltCause.BUDGET or manner.override_reason:
+        return
+    raise OverrideNeeded(
+        f"run {recorded.run.run_id} was halted: {halted.error.message}",
+        hint=f'fleetdeploy resume {recorded.run.run_id} --override-halt "REASON"',
+    )
+
+
+def check_no_live_run(state_dir: StateDir, app_ids: Iterable[str], own: str = "") -> None:
+    """Raise `RunLocked` if another live run works on one of these apps (J6)."""
+    wanted = frozenset(app_ids)
+    for run in state_dir.live_runs():
+        if run.run_id == own or wanted.isdisjoint(open_apps(read_run(run).state)):
+            continue
+        raise RunLocked(
+            f"run {run.run_id} works on some of these apps right now: {run.holder()}",
+            hint=f"wait for it, or see fleetdeploy status {run.run_id}",
+        )
+
+
+async def _give_up_what_is_newer(state_dir: StateDir, recorded: Recorded) -> None:
+    """Close apps that a newer run planned, in case it was killed before it could say so."""
+    owners: Mapping[str, set[str]] = newer_owners(state_dir, recorded)
+    for run_id, app_ids in owners.items():
+        await supersede(recorded, run_id, app_ids, SystemClock(), this_holder())

@@ -1,0 +1,466 @@
+"""What to do next for one app, given what a look at the platform showed.
+
+Pure: it sends nothing, waits for nothing and knows no clock; the times it needs are passed in.
+It does not retry either: a decision is made anew from every look.
+
+How it works: `decide` has one function per phase. Each compares the rows of the platform's list
+with what the journal says we did, and returns one of five decisions:
+
+- `Note`: the look itself settles something; record it, then decide again from the same rows.
+- `Do`: send a request that changes something, after recording the intent.
+- `Poll`: nothing to do but to look again after the usual interval.
+- `Confirm`: something is missing that ought to be there. Silence proves nothing at first, since
+  calls take effect with a delay; look again when the silence has lasted `wait_s`.
+- `Rest`: the app has come as far as this run goes.
+
+The plan makes its prediction with the same function, so that plan and run agree by construction.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fleetdeploy.core import sightings
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    AppFinished,
+    ErrorNote,
+    FoundStage,
+    PackageFound,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
+from fleetdeploy.core.replay import AppState, is_resting
+from fleetdeploy.model import (
+    Bundle,
+    Outcome,
+    Package,
+    PackageStatus,
+    Phase,
+    Step,
+    Until,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The rules of a run that decisions depend on; durations in seconds.
+
+    `settle_s`: silence of this length proves that a request did not take effect.
+    `vanish_s`: silence of this length proves that somebody took a package away.
+    `visible_s`: how long an acknowledged upload or release may stay invisible.
+    `attempts` bounds the tries of a step; `attempts_answered` those that the platform did answer,
+    with words that say nothing certain.
+    """
+
+    skip_unchanged: bool = True
+    wait_for_foreign: bool = False
+    settle_s: float = 10.0
+    vanish_s: float = 60.0
+    visible_s: float = 1800.0
+    attempts: int = 6
+    attempts_answered: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """One look: the rows, how long what is missing has been missing, how long the phase lasts.
+
+    `absent_s` is None while nothing was missing at the look before this one.
+    """
+
+    rows: tuple[Package, ...]
+    absent_s: float | None = None
+    phase_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """`halt` says that what was learnt stops the whole run, once it is recorded."""
+
+    record: AnyAppRecord
+    why: str
+    halt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Do:
+    record: StepStarted
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    wait_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    why: str
+
+
+Decision = Note | Do | Poll | Confirm | Rest
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """Everything a decision is made from."""
+
+    app: AppState
+    bundle: Bundle
+    sight: Sight
+    policy: Policy
+
+    @property
+    def version(self) -> str:
+        """The version our package goes by: an adopted one keeps its own."""
+        return self.app.version or self.bundle.version
+
+    @property
+    def row(self) -> Package | None:
+        """Our package in the list, only where version and marker still agree."""
+        row = sightings.row_of(self.sight.rows, self.app.package_id)
+        return row if row and sightings.is_bundle(row, self.bundle, self.version) else None
+
+    @property
+    def fresh(self) -> tuple[Package, ...]:
+        """Rows of our bundle that the last upload made."""
+        return sightings.new_rows(self.sight.rows, self.bundle, self.version, self.app.known)
+
+
+def decide(app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: Until) -> Decision:
+    """Choose what to do for an app that is not at its end."""
+    assert not app.terminal, app.phase
+    if is_resting(app, until):
+        return Rest(f"as far as {until}")
+    return _BY_PHASE[app.phase](Case(app, bundle, sight, policy))
+
+
+def _queued(case: Case) -> Decision:
+    live = sightings.online(case.sight.rows)
+    if case.policy.skip_unchanged and live and live.fingerprint == case.bundle.fingerprint:
+        return _end(case, Outcome.UNCHANGED, None, "its content is already online")
+    ours = sightings.furthest_of_ours(case.sight.rows, case.bundle)
+    if ours is not None:
+        return _adopt(case, ours)
+    obstacle = _obstacle(case)
+    if obstacle is not None:
+        return obstacle
+    if case.app.in_doubt_before and not _silent_for(case, case.policy.settle_s):
+        return Confirm(case.policy.settle_s, "an earlier run may have just uploaded it")
+    return _attempt(case, Step.UPLOAD, "not on the platform yet")
+
+
+def _adopt(case: Case, ours: Package) -> Decision:
+    stage = _STAGES.get(ours.status, FoundStage.PROCESSING)
+    if stage is FoundStage.UPLOADED and case.bundle.direct_commit:
+        # The platform submits this one by itself; wait for that as after an upload of our own.
+        stage = FoundStage.PROCESSING
+    record = PackageFound(
+        app_id=case.app.app_id,
+        stage=stage,
+        package_id=ours.package_id,
+        version=ours.version,
+        known=sightings.keys_like(case.sight.rows, case.bundle, ours),
+    )
+    return Note(record, f"ours is there already ({_where(stage)})")
+
+
+def _obstacle(case: Case) -> Decision | None:
+    other = sightings.in_the_way(case.sight.rows, case.bundle)
+    if other is None:
+        return None
+    whose = "an earlier rollout's" if other.fingerprint else "somebody else's"
+    why = f"{whose} package {other.package_id} (version {other.version}) is in audit"
+    if case.policy.wait_for_foreign:
+        return Poll(why)
+    error = ErrorNote(
+        code="package.foreign_in_audit",
+        message=why,
+        hint="wait for its verdict or withdraw it, then run again; "
+        "or set rollout.foreign_package: wait",
+    )
+    return _end(case, Outcome.BLOCKED, error, why)
+
+
+def _uploading(case: Case) -> Decision:
+    if case.fresh:
+        return _settled(case, "it shows in the list")
+    return _silence(case, "the upload does not show")
+
+
+def _processing(case: Case) -> Decision:
+    row = case.row if case.app.package_id else _best(case.fresh)
+    if row is None:
+        return _invisible(case, Step.AWAIT_UPLOAD, "upload.not_visible", "the uploaded package")
+    if sightings.upload_failed(row):
+        return _upload_failure(case, row)
+    if sightings.is_uploading(row):
+        return _still(case, "upload.not_built", "the platform is still building it")
+    if row.status == PackageStatus.DEVELOPMENT and case.bundle.direct_commit:
+        return _still(case, "upload.not_submitted", "the platform has not submitted it yet")
+    record = StepSucceeded(
+        app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, package_id=row.package_id
+    )
+    return Note(record, "the platform has built it")
+
+
+def _uploaded(case: Case) -> Decision:
+    row = case.row
+    if row is None:
+        return _gone(case)
+    if row.status != PackageStatus.DEVELOPMENT:
+        return _moved_on(case, row)
+    return _obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
+
+
+def _submitting(case: Case) -> Decision:
+    row = case.row
+    if row is not None and row.status != PackageStatus.DEVELOPMENT:
+        return _settled(case, f"the platform says {_status(row)}")
+    return _silence(case, "the submission does not show")
+
+
+def _auditing(case: Case) -> Decision:
+    row = case.row
+    if row is None:
+        return _gone(case)
+    if row.status == PackageStatus.AUDIT_PASSED:
+        record = StepSucceeded(
+            app_id=case.app.app_id,
+            step=Step.AWAIT_AUDIT,
+            attempt=1,
+            package_id=row.package_id,
+        )
+        return Note(record, "the reviewer said yes")
+    if row.status == PackageStatus.DEVELOPMENT:
+        return _withdrawn(case)
+    if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
+        return _moved_on(case, row)
+    return Poll(f"the platform says {_status(row)}")
+
+
+def _approved(case: Case) -> Decision:
+    row = case.row
+    if row is None:
+        return _gone(case)
+    if row.status == PackageStatus.AUDIT_PASSED:
+        return _attempt(case, Step.RELEASE, "approved and not online")
+    if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
+        return _moved_on(case, row)
+    return Poll(f"approved, but now the platform says {_status(row)}")
+
+
+def _releasing(case: Case) -> Decision:
+    row = case.row
+    if row is not None and row.status == PackageStatus.ONLINE:
+        return _settled(case, "it is online")
+    return _silence(case, "the release does not show")
+
+
+def _publishing(case: Case) -> Decision:
+    row = case.row
+    if row is not None and row.status == PackageStatus.ONLINE:
+        record = StepSucceeded(app_id=case.app.app_id, step=Step.AWAIT_RELEASE, attempt=1)
+        return Note(record, "it is online")
+    return _invisible(case, Step.AWAIT_RELEASE, "release.not_visible", "the released package")
+
+
+_BY_PHASE: Mapping[Phase, Callable[[Case], Decision]] = {
+    Phase.QUEUED: _queued,
+    Phase.UPLOADING: _uploading,
+    Phase.PROCESSING: _processing,
+    Phase.UPLOADED: _uploaded,
+    Phase.SUBMITTING: _submitting,
+    Phase.AUDITING: _auditing,
+    Phase.APPROVED: _approved,
+    Phase.RELEASING: _releasing,
+    Phase.PUBLISHING: _publishing,
+}
+
+_STAGES: Mapping[int | None, FoundStage] = {
+    PackageStatus.DEVELOPMENT: FoundStage.UPLOADED,
+    PackageStatus.IN_AUDIT: FoundStage.AUDITING,
+    PackageStatus.AUDIT_PASSED: FoundStage.APPROVED,
+    PackageStatus.ONLINE: FoundStage.RELEASED,
+}
+
+
+def _where(stage: FoundStage) -> str:
+    return {
+        FoundStage.PROCESSING: "being built",
+        FoundStage.UPLOADED: "built",
+        FoundStage.AUDITING: "in audit",
+        FoundStage.APPROVED: "approved",
+        FoundStage.RELEASED: "online",
+    }[stage]
+
+
+def _status(row: Package) -> str:
+    """Name the platform's word for a row, a number we do not know included."""
+    try:
+        return PackageStatus(row.status or 0).name.lower().replace("_", " ")
+    except ValueError:
+        return f"status {row.status}"
+
+
+def _best(rows: tuple[Package, ...]) -> Package | None:
+    """Of the rows an upload made, prefer the finished package, then the one being built."""
+    return min(
+        rows,
+        key=lambda row: (sightings.upload_failed(row), sightings.is_uploading(row)),
+        default=None,
+    )
+
+
+def _attempt(case: Case, step: Step, why: str) -> Decision:
+    """Start a step, unless its tries are used up; then the last error is how the app ends."""
+    done = case.app.attempts_of(step)
+    error = case.app.error
+    allowed = case.policy.attempts
+    if error is not None and error.errno is not None and error.code in _ANSWERED_VAGUELY:
+        allowed = case.policy.attempts_answered
+    if done >= allowed:
+        assert error is not None
+        return _end(case, Outcome.FAILED, error, f"{step} failed {done} times")
+    known = sightings.keys_like(case.sight.rows, case.bundle) if step is Step.UPLOAD else ()
+    record = StepStarted(
+        app_id=case.app.app_id,
+        step=step,
+        attempt=done + 1,
+        package_id=case.app.package_id,
+        known=known,
+    )
+    return Do(record, why)
+
+
+_ANSWERED_VAGUELY = frozenset({"platform.unknown_error", "platform.business_exception"})
+
+
+def _settled(case: Case, why: str) -> Note:
+    assert case.app.step is not None
+    record = StepSucceeded(
+        app_id=case.app.app_id, step=case.app.step, attempt=case.app.attempt, settled=True
+    )
+    return Note(record, why)
+
+
+def _silence(case: Case, why: str) -> Decision:
+    """Wait for a trace of an announced step; lasting silence proves that it did not happen."""
+    if not _silent_for(case, case.policy.settle_s):
+        return Confirm(case.policy.settle_s, why)
+    assert case.app.step is not None
+    error = case.app.error or ErrorNote(
+        code="step.no_effect",
+        message=f"{case.app.step} had no effect on the platform",
+        hint="run again; if it goes on, look at the platform's console",
+    )
+    record = StepFailed(
+        app_id=case.app.app_id,
+        step=case.app.step,
+        attempt=case.app.attempt,
+        error=error,
+        settled=True,
+    )
+    return Note(record, f"{why}, and has not for {case.policy.settle_s:g} s")
+
+
+def _silent_for(case: Case, wait_s: float) -> bool:
+    return case.sight.absent_s is not None and case.sight.absent_s >= wait_s
+
+
+def _invisible(case: Case, step: Step, code: str, what: str) -> Decision:
+    return _still(case, code, f"{what} does not show yet ({step})")
+
+
+def _still(case: Case, code: str, why: str) -> Decision:
+    """Wait for something that the platform promised, but not for ever."""
+    if case.sight.phase_s < case.policy.visible_s:
+        return Poll(why)
+    error = ErrorNote(
+        code=code,
+        message=f"{why}, after {case.sight.phase_s:.0f} s",
+        hint="look at `fleetdeploy packages`; the next run adopts whatever is there by then",
+    )
+    return _end(case, Outcome.FAILED, error, why)
+
+
+def _upload_failure(case: Case, row: Package) -> Note:
+    """Read the platform's reason (platform-api.md 1.1, `upload_err_code`)."""
+    code, hint = _UPLOAD_ERRORS.get(row.upload_error_code, _UPLOAD_ERROR_UNKNOWN)
+    error = ErrorNote(
+        code=code,
+        message="the platform could not build the package",
+        hint=hint,
+        errno=row.upload_error_code,
+        msg=row.upload_error_message or row.upload_status_text or None,
+    )
+    if code == "upload.refused":
+        return _end(case, Outcome.FAILED, error, error.message)
+    record = StepFailed(app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, error=error)
+    return Note(record, error.message, halt=code == "upload.template_broken")
+
+
+_UPLOAD_ERROR_UNKNOWN = ("upload.failed", "see the platform's message; it is tried a few times")
+_UPLOAD_ERRORS: Mapping[int | None, tuple[str, str]] = {
+    40001: ("upload.refused", "mend this app's ext_json, then run again"),
+    69009: ("upload.unavailable", "the packaging service is down; it is tried a few times"),
+    69010: ("upload.template_broken", "mend the template or name another one, then resume"),
+}
+
+
+def _moved_on(case: Case, row: Package) -> Decision:
+    """Our package is further on than we brought it: somebody helped by hand, or a verdict fell."""
+    if row.status == PackageStatus.AUDIT_FAILED:
+        return _end(case, Outcome.REJECTED, rejection(row), "the reviewer said no")
+    stage = _STAGES.get(row.status)
+    if stage is None:
+        return Poll(f"the platform says {_status(row)}")
+    record = PackageFound(
+        app_id=case.app.app_id, stage=stage, package_id=row.package_id, version=row.version
+    )
+    return Note(record, f"the platform says {_status(row)}")
+
+
+def rejection(row: Package) -> ErrorNote:
+    """Return the reviewer's verdict as an error, in the reviewer's own words."""
+    return ErrorNote(
+        code="audit.rejected",
+        message="the reviewer rejected the package",
+        hint="mend what the reviewer names, then run again",
+        msg=row.audit_message or row.remark or None,
+    )
+
+
+def _withdrawn(case: Case) -> Decision:
+    why = "no longer in audit: somebody withdrew it"
+    if not _silent_for(case, case.policy.vanish_s):
+        return Confirm(case.policy.vanish_s, why)
+    error = ErrorNote(
+        code="audit.withdrawn",
+        message="the package went back from audit without a verdict",
+        hint="run again to submit it again",
+    )
+    return _end(case, Outcome.CANCELLED, error, why)
+
+
+def _gone(case: Case) -> Decision:
+    why = f"package {case.app.package_id} is no longer in the list"
+    if not _silent_for(case, case.policy.vanish_s):
+        return Confirm(case.policy.vanish_s, why)
+    error = ErrorNote(
+        code="package.gone",
+        message=f"package {case.app.package_id} (version {case.version}) was replaced or removed",
+        hint="see who uploaded with `fleetdeploy packages`, then run again",
+    )
+    return _end(case, Outcome.FAILED, error, why)
+
+
+def _end(case: Case, outcome: Outcome, error: ErrorNote | None, why: str) -> Note:
+    return Note(AppFinished(app_id=case.app.app_id, outcome=outcome, error=error), why)

@@ -1,0 +1,204 @@
+"""The manifest as a value: every key, its kind, its bounds and its default.
+
+Reads no files and knows no lines; `core/manifest_check.py` finds what is wrong with one.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fleetdeploy.core.durations import Duration
+from fleetdeploy.core.fields import (
+    Budget,
+    Description,
+    Endpoint,
+    ExtJson,
+    Id,
+    Labels,
+    Line,
+    Match,
+    Rate,
+    Text,
+    Version,
+    Window,
+    not_yet,
+    parse_budget,
+)
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Audit(Part):
+    """What the reviewer reads."""
+
+    content: Text = Field(description="What changed, for the reviewer.")
+    remark: Text = Field(description="A remark for the reviewer; the platform asks for one.")
+
+
+class AuditOverride(Part):
+    """What the reviewer reads, where it differs; a key that is left out stays as it was."""
+
+    content: Text | None = Field(default=None, description="What changed, for the reviewer.")
+    remark: Text | None = Field(default=None, description="A remark for the reviewer.")
+
+
+class Overrides(Part):
+    """What a group or an app may set differently; what is left out stays as it was."""
+
+    template_id: Id | None = Field(
+        default=None, description='Id of the template in the library, as text: "754".'
+    )
+    version: Version | None = Field(
+        default=None,
+        description="Version of the package; may hold {date} (YYYYMMDD) and {run_id}.",
+    )
+    description: Description | None = Field(
+        default=None, description="Description of the package; the marker is appended."
+    )
+    audit: AuditOverride | None = Field(default=None, description="What the reviewer reads.")
+    ext_json: ExtJson | None = Field(
+        default=None,
+        description="Merged by JSON Merge Patch (RFC 7396): null removes a key, a list replaces.",
+    )
+
+
+class Group(Overrides):
+    """Overrides for all apps that match."""
+
+    name: Line = Field(description="The group's name, for people.")
+    match: Match = Field(
+        description="Labels, all of which must be equal; a list of values means any of them."
+    )
+
+
+class App(Overrides):
+    """One app of the fleet."""
+
+    app_id: Id = Field(description='The app\'s id, as text: "100000282".')
+    name: Line | None = Field(default=None, description="The client's name, for people.")
+    labels: Labels = Field(
+        default={}, description="Free words to choose apps by, like {tier: gold, region: north}."
+    )
+
+
+class Wave(Part):
+    """A batch of apps."""
+
+    name: Line = Field(description="The wave's name.")
+    match: Annotated[Match, not_yet("choosing a wave's apps by match")] | None = Field(
+        default=None, description="Labels of the wave's apps. Not supported yet."
+    )
+    percent: (
+        Annotated[float, Field(gt=0, le=100), not_yet("choosing a wave's apps by percent")] | None
+    ) = Field(default=None, description="Share of the fleet. Not supported yet.")
+    apps: (
+        Annotated[
+            tuple[Id, ...],
+            Field(strict=False, min_length=1, max_length=200_000),
+            not_yet("choosing a wave's apps by a list"),
+        ]
+        | None
+    ) = Field(default=None, description="Ids of the wave's apps. Not supported yet.")
+    soak: Annotated[Duration, not_yet("soak")] | None = Field(
+        default=None, description="How long to watch before the next wave. Not supported yet."
+    )
+    gate: Annotated[
+        Literal["auto", "approval"], not_yet("a gate other than auto", only="approval")
+    ] = Field(default="auto", description="The rule before the next wave; only auto so far.")
+
+
+DEFAULT_WAVE = Wave(name="all")
+
+
+class Rollout(Part):
+    """How the run goes through the fleet, and when it halts."""
+
+    waves: Annotated[tuple[Wave, ...], Field(strict=False, min_length=1, max_length=100)] = Field(
+        default=(DEFAULT_WAVE,),
+        description="The batches, in order; so far one, and it takes every app.",
+    )
+    order: Annotated[
+        Literal["sequential", "audit_ahead"],
+        not_yet("order audit_ahead", only="audit_ahead"),
+    ] = Field(default="sequential", description="Only sequential so far.")
+    max_failures: Budget = Field(
+        default=parse_budget("10%"),
+        description="How many apps may fail before the run halts: a number, or like 5%.",
+    )
+    skip_unchanged: bool = Field(
+        default=True, description="Leave apps alone whose content is already online."
+    )
+    foreign_package: Annotated[
+        Literal["block", "wait", "withdraw"],
+        not_yet("foreign_package withdraw", only="withdraw"),
+    ] = Field(
+        default="block",
+        description="Somebody else's package in audit: block the app, or wait for its end.",
+    )
+
+
+class Limits(Part):
+    """How hard the platform may be used, by all apps together."""
+
+    requests_per_second: Rate = Field(default=10.0, description="Calls per second, all together.")
+    in_flight: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=32, description="Calls at once."
+    )
+    endpoints: dict[Endpoint, Rate] = Field(
+        default={}, description="Calls per second to one endpoint, on top of the overall pace."
+    )
+
+
+class Windows(Part):
+    """When something may happen."""
+
+    release: (
+        Annotated[
+            tuple[Annotated[Window, not_yet("a window")], ...],
+            Field(strict=False, min_length=1, max_length=100),
+        ]
+        | None
+    ) = Field(default=None, description="When releases may happen. Not supported yet.")
+
+
+class Manifest(Part):
+    """The declared wish: which apps get which package, and how the run goes about it."""
+
+    api_version: Literal["fleetdeploy/v1"] = Field(description="The format of this file.")
+    name: Line = Field(description="The fleet's name, for people.")
+    template_id: Id = Field(description='Id of the template in the library, as text: "754".')
+    version: Version = Field(
+        description="Version of the packages; may hold {date} (YYYYMMDD) and {run_id}."
+    )
+    description: Description = Field(
+        default="", description="Description of the packages; the marker is appended."
+    )
+    audit: Audit = Field(description="What the reviewer reads.")
+    ext_json: ExtJson = Field(
+        default={}, description="The fleet's default; extAppid and extEnable are set by the tool."
+    )
+    groups: Annotated[tuple[Group, ...], Field(strict=False, max_length=200)] = Field(
+        default=(), description="Overrides by label, applied in order."
+    )
+    apps: Annotated[tuple[App, ...], Field(strict=False, max_length=200_000)] = Field(
+        default=(), description="The apps; more may be in apps_file."
+    )
+    apps_file: Line | None = Field(
+        default=None,
+        description="More apps: a .csv, .json, .jsonl or .yaml file beside the manifest.",
+    )
+    rollout: Rollout = Field(default=Rollout(), description="How the run goes.")
+    limits: Limits = Field(default=Limits(), description="How hard the platform may be used.")
+    windows: Windows | None = Field(
+        default=None, description="When something may happen. Not supported yet."
+    )
+
+
+def manifest_schema() -> dict[str, Any]:  # JSON has no narrower type that callers could use
+    """Return the manifest's JSON Schema (draft 2020-12), for editors."""
+    schema = Manifest.model_json_schema()
+    return {"$schema": _DIALECT, **schema, "title": "fleetdeploy manifest"}

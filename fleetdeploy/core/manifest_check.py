@@ -1,0 +1,176 @@
+"""Everything that is wrong with a manifest, in one go, from plain values.
+
+Knows no files: what it finds has a path in the structure, and whoever read the files knows the
+lines. One mistake must not hide the others, so what is sound is checked further without the rest.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pydantic import BaseModel, ValidationError
+
+from fleetdeploy.core.findings import At, Finding, Known, findings_of
+from fleetdeploy.core.labels import matches
+from fleetdeploy.core.manifest import (
+    App,
+    Audit,
+    AuditOverride,
+    Group,
+    Limits,
+    Manifest,
+    Rollout,
+    Wave,
+    Windows,
+)
+from fleetdeploy.core.targets import outcomes
+
+MAX_APPS: Final = 200_000
+"""Twice the largest fleet that one process is meant to carry."""
+
+_SAMPLE: Mapping[str, object] = {
+    "api_version": "fleetdeploy/v1",
+    "name": "sample",
+    "template_id": "0",
+    "version": "0",
+    "audit": {"content": "sample", "remark": "sample"},
+}
+"""Stands in for required keys that are missing or wrong while the rest is checked."""
+_SAMPLE_DATE: Final = dt.date(2000, 1, 1)
+
+
+def _known(models: Mapping[At, type[BaseModel]]) -> Known:
+    return {at: tuple(model.model_fields) for at, model in models.items()}
+
+
+_KNOWN_FLEET: Known = _known(
+    {
+        (): Manifest,
+        ("audit",): Audit,
+        ("groups",): Group,
+        ("groups", "audit"): AuditOverride,
+        ("rollout",): Rollout,
+        ("rollout", "waves"): Wave,
+        ("limits",): Limits,
+        ("windows",): Windows,
+    }
+)
+_KNOWN_APP: Known = _known({(): App, ("audit",): AuditOverride})
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A manifest, or what is wrong with it."""
+
+    manifest: Manifest | None
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Apps:
+    """The sound apps, where each stood in the list, and what is wrong with the others."""
+
+    sound: tuple[App, ...]
+    indexes: tuple[int, ...]
+    findings: tuple[Finding, ...]
+
+
+def check(fleet: Mapping[str, object], entries: Sequence[object], *, complete: bool) -> Checked:
+    """Check the manifest `fleet` (its key `apps` aside) with the apps in `entries`.
+
+    Unless `complete`, some apps could not be read, and nothing is said of what they might mend.
+    The manifest is there only when nothing is wrong.
+    """
+    apps = _checked_apps(entries[:MAX_APPS])
+    draft, findings = _checked_fleet(fleet, apps.sound)
+    findings += _crowd(entries, complete=complete)
+    findings += apps.findings
+    findings += _repeated(entries)
+    findings += _resolved(draft, apps)
+    if complete and not apps.findings:
+        findings += _idle_groups(draft)
+    return Checked(None if findings else draft, tuple(findings))
+
+
+def _checked_apps(entries: Sequence[object]) -> _Apps:
+    sound: list[App] = []
+    indexes: list[int] = []
+    findings: list[Finding] = []
+    for index, entry in enumerate(entries):
+        try:
+            sound.append(App.model_validate(entry))
+        except ValidationError as error:
+            findings += findings_of(error, ("apps", index), _KNOWN_APP)
+        else:
+            indexes.append(index)
+    return _Apps(tuple(sound), tuple(indexes), tuple(findings))
+
+
+def _checked_fleet(
+    fleet: Mapping[str, object], apps: Sequence[App]
+) -> tuple[Manifest, list[Finding]]:
+    findings = _more_waves(fleet)
+    try:
+        return Manifest.model_validate({"apps": apps, **fleet}), findings
+    except ValidationError as error:
+        findings += findings_of(error, (), _KNOWN_FLEET)
+    wrong = {finding.at[0] for finding in findings if finding.at}
+    sound = {key: value for key, value in fleet.items() if key not in wrong}
+    return Manifest.model_validate({**_SAMPLE, **sound, "apps": apps}), findings
+
+
+def _more_waves(fleet: Mapping[str, object]) -> list[Finding]:
+    rollout = fleet.get("rollout")
+    waves = rollout.get("waves") if isinstance(rollout, Mapping) else None
+    if not isinstance(waves, list) or len(waves) < 2:  # noqa: PLR2004 - the second is one too many
+        return []
+    return [Finding(("rollout", "waves", 1), "more than one wave is not supported yet")]
+
+
+def _crowd(entries: Sequence[object], *, complete: bool) -> list[Finding]:
+    if len(entries) > MAX_APPS:
+        return [Finding(("apps",), f"has more than {MAX_APPS:,} apps")]
+    if not entries and complete:
+        return [Finding((), "the fleet is empty: there is no app in apps or in apps_file")]
+    return []
+
+
+def _repeated(entries: Sequence[object]) -> list[Finding]:
+    """Find app ids that were there before, also among apps that are wrong in other ways."""
+    first: dict[str, int] = {}
+    findings = []
+    for index, entry in enumerate(entries):
+        app_id = entry.get("app_id") if isinstance(entry, Mapping) else None
+        if not isinstance(app_id, str):
+            continue
+        if first.setdefault(app_id, index) != index:
+            also: At = ("apps", first[app_id], "app_id")
+            findings.append(Finding(("apps", index, "app_id"), "the same app is there twice", also))
+    return findings
+
+
+def _resolved(draft: Manifest, apps: _Apps) -> list[Finding]:
+    # A mistake in a layer that many apps share is found for each of them, and said once.
+    findings = {
+        outcome.at: Finding(_original(outcome.at, apps.indexes), outcome.message)
+        for outcome in outcomes(draft, date=_SAMPLE_DATE, run_id="sample")
+        if isinstance(outcome, Finding)
+    }
+    return list(findings.values())
+
+
+def _original(at: At, indexes: Sequence[int]) -> At:
+    match at:
+        case ("apps", int(index), *rest):
+            return ("apps", indexes[index], *rest)
+        case _:
+            return at
+
+
+def _idle_groups(draft: Manifest) -> list[Finding]:
+    return [
+        Finding(("groups", index, "match"), "matches no app of the fleet")
+        for index, group in enumerate(draft.groups)
+        if not any(matches(app.labels, group.match) for app in draft.apps)
+    ]

@@ -1,0 +1,211 @@
+"""What a journal can say: one class per kind of record, and its JSON form.
+
+A record is a fact in the past tense. The journal adds the envelope (`seq`, `at`, `prev`); see
+`docs/journal.md`. Unknown kinds are refused, unknown fields are ignored, so an older tool can read
+what a newer one wrote as long as it says nothing new. No record holds a token, ticket or password.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+from fleetdeploy.model import Outcome, RunKind, Step, Until
+
+FORMAT: Final = 1
+"""The journal's format, in its first record. A reader refuses a format it does not know."""
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ErrorNote(Record):
+    """An error as it is kept: readable by another version after a crash.
+
+    `errno` and `msg` are the platform's own words, `msg` verbatim.
+    """
+
+    code: str
+    message: str
+    hint: str = ""
+    errno: int | None = None
+    msg: str | None = None
+
+
+class Writer(Record):
+    """Which process writes: for people, and for the message of a lock."""
+
+    host: str
+    pid: int
+    who: str
+    tool_version: str
+
+
+class RunStarted(Record):
+    """The header: always the first record, and only there."""
+
+    kind: Literal["run_started"] = "run_started"
+    format: Literal[1] = FORMAT
+    run_id: str
+    run_kind: RunKind = RunKind.ROLLOUT
+    plan_digest: str
+    manifest_name: str
+    manifest_digest: str
+    until: Until = Until.RELEASED
+    writer: Writer
+
+
+class RunResumed(Record):
+    """A new process goes on with the run; what was in flight before is in doubt from here on.
+
+    `override_reason` is why a halted run may go on; it starts the budget's count afresh.
+    """
+
+    kind: Literal["run_resumed"] = "run_resumed"
+    until: Until
+    writer: Writer
+    override_reason: str | None = None
+
+
+class StopReason(StrEnum):
+    SIGNAL = "signal"
+    DEADLINE = "deadline"
+    NO_WAIT = "no_wait"
+    RESTING = "resting"
+    """Every app has come as far as `until` says."""
+
+
+class RunStopped(Record):
+    """The process left in good order; the run is resumable. `calls` counts this process's calls."""
+
+    kind: Literal["run_stopped"] = "run_stopped"
+    reason: StopReason
+    calls: dict[str, int] = Field(default_factory=dict)
+
+
+class HaltCause(StrEnum):
+    BUDGET = "budget"
+    PLATFORM = "platform"
+    CREDENTIALS = "credentials"
+
+
+class RunHalted(Record):
+    """Nothing new starts. After `budget` a resume needs a reason, else only the cause mended."""
+
+    kind: Literal["run_halted"] = "run_halted"
+    cause: HaltCause
+    error: ErrorNote
+    calls: dict[str, int] = Field(default_factory=dict)
+
+
+class RunFinished(Record):
+    """Every app has its outcome. `superseded_by` names the newer run that took the rest over."""
+
+    kind: Literal["run_finished"] = "run_finished"
+    calls: dict[str, int] = Field(default_factory=dict)
+    superseded_by: str | None = None
+
+
+class WaveOpened(Record):
+    kind: Literal["wave_opened"] = "wave_opened"
+    wave: str
+
+
+class FoundStage(StrEnum):
+    """How far a package of ours, found on the platform, has come."""
+
+    PROCESSING = "processing"
+    UPLOADED = "uploaded"
+    AUDITING = "auditing"
+    APPROVED = "approved"
+    RELEASED = "released"
+
+
+class AppRecord(Record):
+    app_id: str
+
+
+class PackageFound(AppRecord):
+    """A look showed our package further on than we had brought it: adopted as it is.
+
+    `known` are the keys of other rows that look like it, where it has no id of its own yet.
+    """
+
+    kind: Literal["package_found"] = "package_found"
+    stage: FoundStage
+    package_id: str | None = None
+    version: str
+    known: tuple[str, ...] = ()
+
+
+class StepStarted(AppRecord):
+    """The intent: on disk before the request leaves (J1).
+
+    `known` are the keys of rows that already looked like ours before an upload (see
+    `core/sightings.py`), so that only a new row proves that this upload happened.
+    """
+
+    kind: Literal["step_started"] = "step_started"
+    step: Step
+    attempt: int
+    package_id: str | None = None
+    known: tuple[str, ...] = ()
+
+
+class StepSucceeded(AppRecord):
+    """The step's result. `settled`: its answer was lost and it was read off the platform."""
+
+    kind: Literal["step_succeeded"] = "step_succeeded"
+    step: Step
+    attempt: int
+    package_id: str | None = None
+    settled: bool = False
+
+
+class StepDoubted(AppRecord):
+    """The answer was lost, or says nothing certain; a look at the platform will settle it."""
+
+    kind: Literal["step_doubted"] = "step_doubted"
+    step: Step
+    attempt: int
+    error: ErrorNote
+
+
+class StepFailed(AppRecord):
+    """The step certainly did not take effect; it may be tried again.
+
+    `settled` says that the platform's silence, over the settle time, proved it.
+    """
+
+    kind: Literal["step_failed"] = "step_failed"
+    step: Step
+    attempt: int
+    error: ErrorNote
+    settled: bool = False
+
+
+class AppFinished(AppRecord):
+    """The app's outcome, with its cause where it is not a success."""
+
+    kind: Literal["app_finished"] = "app_finished"
+    outcome: Outcome
+    error: ErrorNote | None = None
+
+
+RunRecord = RunStarted | RunResumed | RunStopped | RunHalted | RunFinished | WaveOpened
+AnyAppRecord = PackageFound | StepStarted | StepSucceeded | StepDoubted | StepFailed | AppFinished
+AnyRecord = Annotated[RunRecord | AnyAppRecord, Field(discriminator="kind")]
+
+RECORDS: TypeAdapter[RunRecord | AnyAppRecord] = TypeAdapter(AnyRecord)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A record with its place in the journal: `seq` counts from 0, `at` is UTC."""
+
+    seq: int
+    at: datetime
+    record: RunRecord | AnyAppRecord

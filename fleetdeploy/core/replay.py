@@ -1,0 +1,224 @@
+"""The state of a run, folded from its records.
+
+This module knows no files and no effects. `RunState.apply` is the only function that changes a
+run's state: the live run calls it with each record it has just made durable, `replay` calls it
+with each record of a journal, and so the two cannot differ (J4).
+
+How it works: a run begins as the apps of its plan, all `queued`. Records about an app move that
+app through the table in `lifecycle.py`; records about the run change the fields of `RunState`.
+`check` refuses a record that the table does not allow before it is written, and `apply` would
+refuse it again when it is read.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import assert_never
+
+from fleetdeploy.core.lifecycle import SENT, STEP_OF, TERMINAL, event_of, next_phase
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    AppFinished,
+    Entry,
+    ErrorNote,
+    PackageFound,
+    RunFinished,
+    RunHalted,
+    RunRecord,
+    RunResumed,
+    RunStarted,
+    RunStopped,
+    StepDoubted,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+    WaveOpened,
+)
+from fleetdeploy.errors import IllegalTransition
+from fleetdeploy.model import Outcome, Phase, Step, Until
+
+
+@dataclass(frozen=True, slots=True)
+class AppState:
+    """Where one app is. `attempt` counts the tries of `step`, the last step that was started.
+
+    `known` are the keys of rows that looked like ours before that step (see `sightings.py`).
+    `in_doubt_before` says that an earlier run left a step of this app in doubt.
+    """
+
+    app_id: str
+    phase: Phase = Phase.QUEUED
+    package_id: str | None = None
+    version: str | None = None
+    step: Step | None = None
+    attempt: int = 0
+    known: tuple[str, ...] = ()
+    error: ErrorNote | None = None
+    updated_at: datetime | None = None
+    in_doubt_before: bool = False
+
+    @property
+    def terminal(self) -> bool:
+        return self.phase in TERMINAL
+
+    @property
+    def in_doubt(self) -> bool:
+        """Whether a step was announced whose result is not known."""
+        return self.phase in SENT
+
+    @property
+    def outcome(self) -> Outcome | None:
+        return Outcome(self.phase.value) if self.terminal else None
+
+    def attempts_of(self, step: Step) -> int:
+        return self.attempt if self.step is step else 0
+
+
+def advance(app: AppState, record: AnyAppRecord) -> AppState:
+    """Return the app after a record; raise `IllegalTransition` where the table has none."""
+    phase = next_phase(app.phase, event_of(record))
+    match record:
+        case StepStarted():
+            return replace(
+                app,
+                phase=phase,
+                step=record.step,
+                attempt=record.attempt,
+                known=record.known or app.known,
+            )
+        case PackageFound():
+            return replace(
+                app,
+                phase=phase,
+                package_id=record.package_id,
+                version=record.version,
+                known=record.known,
+                error=None,
+            )
+        case StepSucceeded():
+            package_id = record.package_id or app.package_id
+            return replace(app, phase=phase, package_id=package_id, error=None)
+        case StepFailed() | StepDoubted() | AppFinished():
+            return replace(app, phase=phase, error=record.error)
+        case _:
+            assert_never(record)
+
+
+@dataclass(slots=True)
+class RunState:
+    """A run as its records tell it. `halted` is the last halt that no resume has lifted."""
+
+    apps: dict[str, AppState]
+    header: RunStarted | None = None
+    until: Until = Until.RELEASED
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    superseded_by: str | None = None
+    halted: RunHalted | None = None
+    stopped: RunStopped | None = None
+    resumes: int = 0
+    waves_opened: list[str] = field(default_factory=list)
+    failures_ever: int = 0
+    failures_forgiven: int = 0
+    calls: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def new(cls, app_ids: Iterable[str], in_doubt_before: Iterable[str] = ()) -> "RunState":
+        """Begin a run: every app queued. Apps come in the order of the plan."""
+        doubted = frozenset(in_doubt_before)
+        return cls(
+            {app_id: AppState(app_id, in_doubt_before=app_id in doubted) for app_id in app_ids}
+        )
+
+    @property
+    def finished(self) -> bool:
+        return self.finished_at is not None
+
+    @property
+    def failures(self) -> int:
+        """What counts against `max_failures`: apps failed or rejected, since the last override."""
+        return self.failures_ever - self.failures_forgiven
+
+    def check(self, record: RunRecord | AnyAppRecord) -> None:
+        """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
+        if isinstance(record, AnyAppRecord):
+            advance(self._app(record.app_id), record)
+        elif isinstance(record, RunStarted) != (self.header is None):
+            raise IllegalTransition(f"{record.kind} cannot come here")
+
+    def apply(self, entry: Entry) -> None:
+        """Take one record into the state.
+
+        Raises `IllegalTransition` and changes nothing if it does not fit.
+        """
+        self.check(entry.record)
+        if isinstance(entry.record, AnyAppRecord):
+            app = advance(self._app(entry.record.app_id), entry.record)
+            self.apps[app.app_id] = replace(app, updated_at=entry.at)
+            self.failures_ever += app.phase in _COUNTED
+        else:
+            self._apply_run(entry.record, entry.at)
+
+    def _apply_run(self, record: RunRecord, at: datetime) -> None:
+        match record:
+            case RunStarted():
+                self.header, self.until, self.started_at = record, record.until, at
+            case RunResumed():
+                self._resume(record)
+            case WaveOpened():
+                self.waves_opened.append(record.wave)
+            case RunStopped():
+                self.stopped = record
+                self.calls.update(record.calls)
+            case RunHalted():
+                self.halted = record
+                self.calls.update(record.calls)
+            case RunFinished():
+                self.finished_at, self.superseded_by = at, record.superseded_by
+                self.calls.update(record.calls)
+            case _:
+                assert_never(record)
+
+    def _resume(self, record: RunResumed) -> None:
+        self.until = record.until
+        self.resumes += 1
+        self.halted = self.stopped = None
+        if record.override_reason is not None:
+            self.failures_forgiven = self.failures_ever
+
+    def _app(self, app_id: str) -> AppState:
+        try:
+            return self.apps[app_id]
+        except KeyError:
+            raise IllegalTransition(f"app {app_id} is not in this run's plan") from None
+
+
+_COUNTED = frozenset({Phase.FAILED, Phase.REJECTED})
+
+
+def replay(state: RunState, entries: Sequence[Entry]) -> RunState:
+    """Fold a journal into a fresh state, without effects. Any prefix of a valid journal folds.
+
+    Raises `IllegalTransition` at the first record that does not fit.
+    """
+    for entry in entries:
+        state.apply(entry)
+    return state
+
+
+def is_resting(app: AppState, until: Until) -> bool:
+    """Whether the app has come as far as the run is to go, without being at its end."""
+    if until is Until.RELEASED or app.terminal:
+        return False
+    if until is Until.APPROVED:
+        return app.phase is Phase.APPROVED
+    return app.phase in _PAST_UPLOAD
+
+
+_PAST_UPLOAD = frozenset({Phase.UPLOADED, Phase.AUDITING, Phase.APPROVED})
+
+
+def step_of(app: AppState) -> Step | None:
+    """Return the step an app is in or waits for; None at its end."""
+    return STEP_OF.get(app.phase)

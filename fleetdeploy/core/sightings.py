@@ -1,0 +1,91 @@
+"""What a look at an app's packages shows, in our terms.
+
+Packages are recognised by version and marker, never by position or time (platform-api.md 1.1:
+the order of rows is undocumented and `commit_time` is not to be trusted).
+"""
+
+from collections.abc import Iterable
+
+from fleetdeploy.model import Bundle, Package, PackageStatus, UploadStatus
+
+
+def row_key(row: Package) -> str:
+    """Name a row well enough to know it again; a row still uploading has no id yet."""
+    return row.package_id or f"{row.commit_time} {row.version} {row.description}"
+
+
+def is_bundle(row: Package, bundle: Bundle, version: str) -> bool:
+    """Whether a row holds this bundle under this version: the marker and the version agree."""
+    return row.fingerprint == bundle.fingerprint and row.version == version
+
+
+def keys_like(
+    rows: Iterable[Package], bundle: Bundle, ours: Package | None = None
+) -> tuple[str, ...]:
+    """Return the keys of the rows that would pass for the bundle, or for the package `ours`.
+
+    Taken before an upload, or on adopting a package without an id: what is there already.
+    """
+    version = ours.version if ours else bundle.version
+    return tuple(row_key(r) for r in rows if r is not ours and is_bundle(r, bundle, version))
+
+
+def new_rows(
+    rows: Iterable[Package], bundle: Bundle, version: str, known: tuple[str, ...]
+) -> tuple[Package, ...]:
+    """Return the rows of the bundle that were not there before the upload."""
+    return tuple(r for r in rows if is_bundle(r, bundle, version) and row_key(r) not in known)
+
+
+def row_of(rows: Iterable[Package], package_id: str | None) -> Package | None:
+    return next((row for row in rows if row.package_id == package_id), None)
+
+
+def online(rows: Iterable[Package]) -> Package | None:
+    return next((row for row in rows if row.status == PackageStatus.ONLINE), None)
+
+
+def is_uploading(row: Package) -> bool:
+    """Whether a row is no package yet. Without an id and not failed counts as uploading."""
+    return row.package_id is None and row.upload_status != UploadStatus.FAILED
+
+
+def upload_failed(row: Package) -> bool:
+    return row.package_id is None and row.upload_status == UploadStatus.FAILED
+
+
+_FURTHEST_FIRST = (
+    PackageStatus.AUDIT_PASSED,
+    PackageStatus.IN_AUDIT,
+    PackageStatus.DEVELOPMENT,
+)
+
+
+def furthest_of_ours(rows: Iterable[Package], bundle: Bundle) -> Package | None:
+    """Return the package with exactly our content that needs the least to be online.
+
+    Any version will do: the fingerprint says that template and `ext_json` are the same. Of
+    several equally far the one with the highest id is taken, so that the choice is stable.
+    """
+    ours = [row for row in rows if row.fingerprint == bundle.fingerprint]
+    for status in _FURTHEST_FIRST:
+        there = [row for row in ours if row.status == status and row.package_id is not None]
+        if there:
+            return max(there, key=lambda row: (len(row.package_id or ""), row.package_id or ""))
+    return next((row for row in ours if is_uploading(row)), None)
+
+
+def in_the_way(rows: Iterable[Package], bundle: Bundle) -> Package | None:
+    """Return a package in audit that does not hold this bundle, if there is one.
+
+    It may be somebody else's, or ours of an earlier rollout; whether the platform takes a second
+    submission meanwhile is documented nowhere (platform-api.md 5.4).
+    """
+    return next(
+        (
+            row
+            for row in rows
+            if row.status == PackageStatus.IN_AUDIT and row.fingerprint != bundle.fingerprint
+        ),
+        None,
+    )

@@ -1,0 +1,231 @@
+"""A run told to a person or a script: counts, causes, and the command to type next."""
+
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from fleetdeploy.core.plan import Plan, PlannedApp
+from fleetdeploy.core.records import ErrorNote, HaltCause, StopReason
+from fleetdeploy.core.replay import AppState, RunState, step_of
+from fleetdeploy.errors import ExitCode
+from fleetdeploy.model import Outcome, Phase, RunKind, Step
+
+SCHEMA_VERSION: Final = 1
+
+
+class Document(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ManifestNote(Document):
+    name: str
+    digest: str
+
+
+class AppError(Document):
+    code: str
+    message: str
+    errno: int | None
+    msg: str | None
+
+
+class AppStatus(Document):
+    """One app. `attempts` counts the tries of the last step that was started."""
+
+    app_id: str
+    name: str
+    wave: str
+    phase: Phase
+    outcome: Outcome | None
+    template_id: str
+    version: str
+    fingerprint: str
+    package_id: str | None
+    step: Step | None
+    attempts: int
+    error: AppError | None
+    hint: str
+    updated_at: datetime | None
+
+
+class Cause(Document):
+    """Apps that share a reason: the same code and the platform's same words."""
+
+    code: str
+    message: str
+    count: int
+    app_ids: tuple[str, ...]
+    hint: str
+
+
+class HaltNote(Document):
+    cause: HaltCause
+    code: str
+    message: str
+    hint: str
+
+
+class Status(Document):
+    """What `status -o json` prints."""
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    run_id: str
+    kind: RunKind
+    manifest: ManifestNote
+    started_at: datetime | None
+    finished_at: datetime | None
+    alive: bool
+    state: str
+    halted: HaltNote | None
+    superseded_by: str | None
+    counts: dict[Phase, int]
+    calls: dict[str, int] = Field(default_factory=dict)
+    apps: tuple[AppStatus, ...]
+    causes: tuple[Cause, ...]
+    next: str
+
+    @property
+    def calls_per_app(self) -> float:
+        return sum(self.calls.values()) / max(1, len(self.apps))
+
+
+def summarise(plan: Plan, state: RunState, *, alive: bool) -> Status:
+    """Tell a run. `alive` says whether a process works on it right now."""
+    apps = tuple(_app_status(planned, state.apps[planned.app_id]) for planned in plan.apps)
+    counts = Counter(app.phase for app in apps)
+    return Status(
+        run_id=plan.run_id,
+        kind=plan.run_kind,
+        manifest=ManifestNote(name=plan.manifest.name, digest=plan.manifest.digest),
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        alive=alive,
+        state=describe_state(state, alive=alive),
+        halted=_halt_note(state),
+        superseded_by=state.superseded_by,
+        counts={phase: counts[phase] for phase in Phase if counts[phase]},
+        calls=dict(sorted(state.calls.items())),
+        apps=apps,
+        causes=group_causes(apps),
+        next=next_command(plan, state, alive=alive),
+    )
+
+
+def describe_state(state: RunState, *, alive: bool) -> str:
+    """Say in a word or two where the run stands."""
+    if state.superseded_by is not None:
+        return "superseded"
+    if state.finished:
+        return "finished"
+    if alive:
+        return "running"
+    if state.halted is not None:
+        return "halted"
+    if state.stopped is not None:
+        return _STOPPED[state.stopped.reason]
+    return "interrupted"
+
+
+_STOPPED = {
+    StopReason.SIGNAL: "stopped",
+    StopReason.DEADLINE: "stopped at its deadline",
+    StopReason.NO_WAIT: "waiting",
+    StopReason.RESTING: "at rest",
+}
+
+
+def group_causes(apps: Iterable[AppStatus]) -> tuple[Cause, ...]:
+    """Group apps that did not get where they should by code and the platform's words.
+
+    The cause shared by most comes first.
+    """
+    groups: dict[tuple[str, str], list[AppStatus]] = {}
+    for app in apps:
+        if app.error is not None and app.outcome not in _GOOD:
+            groups.setdefault((app.error.code, app.error.msg or ""), []).append(app)
+    causes = [
+        Cause(
+            code=code,
+            message=_cause_message(together[0].error, msg),
+            count=len(together),
+            app_ids=tuple(app.app_id for app in together),
+            hint=together[0].hint,
+        )
+        for (code, msg), together in groups.items()
+    ]
+    return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.code)))
+
+
+def _cause_message(error: AppError | None, msg: str) -> str:
+    assert error is not None
+    return f"{error.message} ({msg})" if msg else error.message
+
+
+_GOOD = frozenset({Outcome.RELEASED, Outcome.UNCHANGED})
+
+
+def exit_code_of(state: RunState) -> ExitCode:
+    """Return the exit code of a run that has stopped; a signal's code is the caller's to know."""
+    if state.halted is not None:
+        credentials = state.halted.cause is HaltCause.CREDENTIALS
+        return ExitCode.CREDENTIALS if credentials else ExitCode.HALTED
+    missed = any(app.terminal and app.outcome not in _GOOD for app in state.apps.values())
+    if state.finished:
+        return ExitCode.INCOMPLETE if missed else ExitCode.OK
+    if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
+        return ExitCode.INCOMPLETE if missed else ExitCode.OK
+    return ExitCode.UNFINISHED
+
+
+def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
+    """Return the command that a person would most likely type now."""
+    if state.superseded_by is not None:
+        return f"fleetdeploy status {state.superseded_by}"
+    if state.finished:
+        if exit_code_of(state) is ExitCode.OK:
+            return f"fleetdeploy report {plan.run_id}"
+        return f"fleetdeploy run {plan.manifest.path}"
+    if alive:
+        return f"fleetdeploy status {plan.run_id}"
+    if state.halted is not None and state.halted.cause is HaltCause.BUDGET:
+        return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
+    if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
+        return f"fleetdeploy resume {plan.run_id} --until released"
+    return f"fleetdeploy resume {plan.run_id}"
+
+
+def _app_status(planned: PlannedApp, app: AppState) -> AppStatus:
+    return AppStatus(
+        app_id=planned.app_id,
+        name=planned.name,
+        wave=planned.wave,
+        phase=app.phase,
+        outcome=app.outcome,
+        template_id=planned.template_id,
+        version=app.version or planned.version,
+        fingerprint=planned.fingerprint,
+        package_id=app.package_id,
+        step=step_of(app),
+        attempts=app.attempt,
+        error=_app_error(app.error),
+        hint=app.error.hint if app.error else "",
+        updated_at=app.updated_at,
+    )
+
+
+def _app_error(error: ErrorNote | None) -> AppError | None:
+    if error is None:
+        return None
+    return AppError(code=error.code, message=error.message, errno=error.errno, msg=error.msg)
+
+
+def _halt_note(state: RunState) -> HaltNote | None:
+    if state.halted is None:
+        return None
+    error = state.halted.error
+    return HaltNote(
+        cause=state.halted.cause, code=error.code, message=error.message, hint=error.hint
+    )

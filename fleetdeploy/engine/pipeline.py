@@ -1,0 +1,289 @@
+"""One app's turn: look, decide, record the intent, act, record the result.
+
+It does not know the other apps, the run's end, HTTP or files.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import assert_never
+
+import anyio
+
+from fleetdeploy.core.decide import Confirm, Do, Note, Policy, Poll, Rest, Sight, decide
+from fleetdeploy.core.lifecycle import SENT
+from fleetdeploy.core.polling import PollSchedule, backoff_s
+from fleetdeploy.core.records import (
+    AppFinished,
+    ErrorNote,
+    HaltCause,
+    StepDoubted,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
+from fleetdeploy.core.replay import AppState
+from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.scheduler import Next
+from fleetdeploy.engine.steering import Steering
+from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
+from fleetdeploy.model import Outcome, Package, Phase, Step
+from fleetdeploy.ports import Platform
+
+FRESH_S = 15.0
+"""A look younger than this still counts as the look before a step."""
+RETRY_INITIAL_S = 3.0
+"""The first pause after a step that failed for sure: the platform's own latency."""
+PATIENCE_LOOKS = 3
+"""After this many failed looks in a row an app only waits; a run that does not wait leaves it."""
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """What the process remembers of an app beside its journal: all of it may be lost.
+
+    Times are anyio's clock. `rows` is a look already made, at `looked_at`.
+    `absent_since` is since when something that ought to show has not shown; `looks` counts those
+    in this phase that found nothing new.
+    """
+
+    target: Target
+    rows: tuple[Package, ...] | None = None
+    looked_at: float = float("-inf")
+    phase: Phase = Phase.QUEUED
+    phase_since: float | None = None
+    absent_since: float | None = None
+    looks: int = 0
+    looks_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What all apps of a run have in common."""
+
+    policy: Policy
+    polls: PollSchedule
+
+
+class Pipeline:
+    """Gives turns to flights.
+
+    If a turn is cancelled, the platform and the journal are as after a kill: a step whose intent
+    is recorded is in doubt, everything else is as recorded.
+    """
+
+    def __init__(
+        self,
+        platform: Platform,
+        ledger: Ledger,
+        steering: Steering,
+        rules: Rules,
+        crowd: Callable[[], tuple[int, float]],
+        rng: Random,
+    ) -> None:
+        """Take the parts; `crowd` tells how many apps wait and how many calls a second may go."""
+        self._platform = platform
+        self._ledger = ledger
+        self._steering = steering
+        self._rules = rules
+        self._crowd = crowd
+        self._rng = rng
+
+    async def turn(self, flight: Flight) -> Next | None:
+        """Bring one app as far as it goes now; say when to come again, None at its end."""
+        if self._app(flight).terminal:
+            return None
+        try:
+            sight = await self._look(flight)
+        except PlatformError as error:
+            return await self._look_failed(flight, error)
+        return await self._act_on(flight, sight)
+
+    async def _look(self, flight: Flight) -> Sight:
+        """Read the app's packages, unless a look made just now is at hand."""
+        now = anyio.current_time()
+        if flight.rows is None or now - flight.looked_at > FRESH_S:
+            flight.rows = await self._platform.packages(flight.target.app_id)
+            flight.looked_at = now
+        rows, flight.rows = flight.rows, None
+        flight.looks_failed = 0
+        self._note_phase(flight)
+        assert flight.phase_since is not None
+        # Silence is measured from its first notice to the moment the last look was sent.
+        absent = flight.absent_since
+        return Sight(
+            rows,
+            absent_s=None if absent is None else flight.looked_at - absent,
+            phase_s=flight.looked_at - flight.phase_since,
+        )
+
+    async def _act_on(self, flight: Flight, sight: Sight) -> Next | None:
+        """Decide and act until the app must wait or has ended."""
+        while not self._app(flight).terminal:
+            decision = decide(
+                self._app(flight),
+                flight.target.bundle,
+                sight,
+                self._rules.policy,
+                self._ledger.state.until,
+            )
+            match decision:
+                case Note():
+                    pause = await self._note(flight, decision)
+                    if pause is not None:
+                        return pause
+                    sight = Sight(sight.rows)
+                case Do():
+                    return await self._perform(flight, decision.record)
+                case Poll():
+                    flight.absent_since = None
+                    return self._poll(flight)
+                case Confirm():
+                    return self._confirm(flight, decision)
+                case Rest():
+                    return None
+                case _:
+                    assert_never(decision)
+        return None
+
+    async def _note(self, flight: Flight, note: Note) -> Next | None:
+        """Record what a look settled; return a pause where trying again at once is no use."""
+        await self._ledger.append(note.record)
+        flight.absent_since = None
+        self._note_phase(flight)
+        if isinstance(note.record, AppFinished):
+            self._steering.count_failures(self._ledger.state)
+        if isinstance(note.record, StepFailed) and not note.record.settled:
+            if note.halt:
+                self._steering.stop_for(HaltCause.PLATFORM, note.record.error)
+            return self._again(flight)
+        return None
+
+    async def _perform(self, flight: Flight, intent: StepStarted) -> Next | None:
+        """Send a request that changes something: intent first, then the call, then its result."""
+        if self._steering.stopping:
+            return Next(0.0, urgent=True)
+        await self._ledger.append(intent)
+        self._note_phase(flight)
+        try:
+            await self._call(flight.target, intent)
+        except PlatformError as error:
+            return await self._step_failed(flight, intent, error)
+        record = StepSucceeded(app_id=intent.app_id, step=intent.step, attempt=intent.attempt)
+        await self._ledger.append(record)
+        self._note_phase(flight)
+        return Next(self._rules.polls.initial_s)
+
+    async def _call(self, target: Target, intent: StepStarted) -> None:
+        if intent.step is Step.UPLOAD:
+            await self._platform.upload(target.app_id, target.bundle)
+            return
+        assert intent.package_id is not None
+        if intent.step is Step.SUBMIT_AUDIT:
+            await self._platform.submit_audit(target.app_id, intent.package_id, target.bundle.audit)
+        else:
+            assert intent.step is Step.RELEASE
+            await self._platform.release(target.app_id, intent.package_id)
+
+    async def _step_failed(
+        self, flight: Flight, intent: StepStarted, error: PlatformError
+    ) -> Next | None:
+        """Record what the error proves, and do what its remedy says."""
+        note = error_note(error)
+        if error.remedy is Remedy.RECONCILE:
+            doubted = StepDoubted(
+                app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
+            )
+            await self._ledger.append(doubted)
+            flight.absent_since = anyio.current_time()
+            return Next(self._rules.polls.initial_s, urgent=True)
+        failed = StepFailed(
+            app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
+        )
+        await self._ledger.append(failed)
+        self._note_phase(flight)
+        return await self._give_in(flight, error)
+
+    async def _look_failed(self, flight: Flight, error: PlatformError) -> Next | None:
+        """Go on after a look that failed: nothing is known, so nothing is recorded but an end.
+
+        Also an app in doubt may end here: the next run's look will tell what became of it.
+        """
+        flight.looks_failed += 1
+        return await self._give_in(flight, error)
+
+    async def _give_in(self, flight: Flight, error: PlatformError) -> Next | None:
+        """End, pause or halt, after an error that had no effect on the platform."""
+        match error.remedy:
+            case Remedy.RETRY | Remedy.WAIT | Remedy.RECONCILE:
+                return self._again(flight)
+            case Remedy.PARK | Remedy.REFRESH:
+                await self._end(flight, Outcome.BLOCKED, error)
+            case Remedy.GIVE_UP:
+                await self._end(flight, Outcome.FAILED, error)
+            case Remedy.STOP:
+                credentials = isinstance(error, FleetRefused) and error.credentials
+                cause = HaltCause.CREDENTIALS if credentials else HaltCause.PLATFORM
+                self._steering.stop_for(cause, error_note(error))
+            case _:
+                assert_never(error.remedy)
+        return None
+
+    async def _end(self, flight: Flight, outcome: Outcome, error: PlatformError) -> None:
+        record = AppFinished(app_id=flight.target.app_id, outcome=outcome, error=error_note(error))
+        await self._ledger.append(record)
+        self._steering.count_failures(self._ledger.state)
+
+    def _again(self, flight: Flight) -> Next:
+        """Come again after a pause that grows with the failures so far."""
+        failures = max(self._app(flight).attempt, flight.looks_failed)
+        delay_s = backoff_s(
+            failures,
+            chance=self._rng.random(),
+            initial_s=RETRY_INITIAL_S,
+            max_s=self._rules.polls.max_s,
+        )
+        return Next(delay_s, patient=flight.looks_failed >= PATIENCE_LOOKS)
+
+    def _poll(self, flight: Flight) -> Next:
+        waiters, per_second = self._crowd()
+        delay_s = self._rules.polls.interval_s(
+            flight.looks,
+            waiters=waiters,
+            per_second=per_second,
+            chance=self._rng.random(),
+        )
+        flight.looks += 1
+        phase = self._app(flight).phase
+        return Next(delay_s, patient=phase in (Phase.AUDITING, Phase.QUEUED, Phase.UPLOADED))
+
+    def _confirm(self, flight: Flight, decision: Confirm) -> Next:
+        """Look again when the silence will have lasted long enough."""
+        now = anyio.current_time()
+        if flight.absent_since is None:
+            flight.absent_since = now
+        delay_s = max(0.0, flight.absent_since + decision.wait_s - now)
+        return Next(delay_s, urgent=self._app(flight).phase in SENT)
+
+    def _note_phase(self, flight: Flight) -> None:
+        """Begin counting anew when the app has changed its phase."""
+        phase = self._app(flight).phase
+        if phase is not flight.phase or flight.phase_since is None:
+            flight.phase = phase
+            flight.phase_since = anyio.current_time()
+            flight.looks = 0
+
+    def _app(self, flight: Flight) -> AppState:
+        return self._ledger.state.apps[flight.target.app_id]
+
+
+def error_note(error: PlatformError) -> ErrorNote:
+    """Keep an error in a form that outlives the process."""
+    return ErrorNote(
+        code=error.code,
+        message=error.message,
+        hint=error.hint,
+        errno=error.errno,
+        msg=error.msg,
+    )

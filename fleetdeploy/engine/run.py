@@ -1,0 +1,163 @@
+"""One process's part of a run: from the first turn to the last record.
+
+It puts scheduler, pipeline and steering together and ends the journal's part of this process with
+one record that says why it ended. It knows no files, signals or HTTP.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+import anyio
+
+from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.polling import PollSchedule
+from fleetdeploy.core.records import RunFinished, RunStopped, StopReason, WaveOpened
+from fleetdeploy.core.replay import RunState, is_resting
+from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.pipeline import Flight, Pipeline, Rules
+from fleetdeploy.engine.scheduler import Next, Scheduler
+from fleetdeploy.engine.steering import Steering
+from fleetdeploy.errors import FleetError
+from fleetdeploy.model import Package, Phase
+from fleetdeploy.ports import Platform
+
+TURNS_PER_PLACE = 2
+"""Turns under way for each call that may be: some wait for the pace or the disk meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """How this process works on the run; none of it changes what is to be done.
+
+    `wait=False` leaves as soon as only people are waited for. `deadline_s` and `grace_s` are
+    seconds from the start, and the time that calls under way get to end.
+    """
+
+    policy: Policy = field(default_factory=Policy)
+    polls: PollSchedule = field(default_factory=PollSchedule)
+    in_flight: int = 32
+    wait: bool = True
+    deadline_s: float | None = None
+    grace_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """Packages as the plan saw them, by app id, and when (anyio's clock)."""
+
+    rows: Mapping[str, tuple[Package, ...]]
+    looked_at: Mapping[str, float]
+
+
+class Rollout:
+    """Works on the apps of one plan until each is at its end, at rest, or something says stop."""
+
+    def __init__(  # noqa: PLR0913 - the composition root names every part
+        self,
+        targets: Iterable[Target],
+        platform: Platform,
+        ledger: Ledger,
+        steering: Steering,
+        *,
+        options: RunOptions,
+        rng: Random,
+        calls: Callable[[], Mapping[str, int]] = dict,
+        per_second: Callable[[], float],
+    ) -> None:
+        """Take the parts; `calls` counts the requests so far, `per_second` is the pace now."""
+        self._targets = tuple(targets)
+        self._ledger = ledger
+        self._steering = steering
+        self._options = options
+        self._calls = calls
+        self._scheduler: Scheduler[Flight] = Scheduler(
+            at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
+        )
+        self._pipeline = Pipeline(
+            platform,
+            ledger,
+            steering,
+            Rules(options.policy, options.polls),
+            lambda: (max(1, self._scheduler.statistics().waiting), per_second()),
+            rng,
+        )
+
+    async def work(self, looks: Looks | None = None) -> RunState:
+        """Work until nothing is left to do now; return the state, whose last record says why.
+
+        `looks` are what the plan has just seen; those still fresh spare a call.
+        Raises `JournalWriteFailed` when the journal broke, and whatever a bug raised, with the
+        journal intact. If cancelled: as after a kill.
+        """
+        self._steering.count_failures(self._ledger.state)
+        self._steering.when_stopping(self._scheduler.drain)
+        await self._open_wave()
+        self._enter(looks or Looks({}, {}))
+        try:
+            async with anyio.create_task_group() as tasks:
+                if self._options.deadline_s is not None:
+                    tasks.start_soon(self._watch_deadline, self._options.deadline_s)
+                await self._scheduler.run(self._pipeline.turn)
+                tasks.cancel_scope.cancel()
+        except BaseExceptionGroup as group:
+            raise first_of(group) from group
+        await self._close()
+        return self._ledger.state
+
+    async def _open_wave(self) -> None:
+        """Open the only wave there is, once in the life of a run."""
+        for wave in dict.fromkeys(target.wave for target in self._targets):
+            if wave not in self._ledger.state.waves_opened:
+                await self._ledger.append(WaveOpened(wave=wave))
+
+    def _enter(self, looks: Looks) -> None:
+        state = self._ledger.state
+        for target in self._targets:
+            app = state.apps[target.app_id]
+            if app.terminal or is_resting(app, state.until):
+                continue
+            flight = Flight(target)
+            if app.phase is Phase.QUEUED and target.app_id in looks.rows:
+                flight.rows = looks.rows[target.app_id]
+                flight.looked_at = looks.looked_at[target.app_id]
+            self._scheduler.add(flight, Next(0.0, urgent=app.phase not in _WAITING))
+
+    async def _watch_deadline(self, deadline_s: float) -> None:
+        await anyio.sleep(deadline_s)
+        self._steering.stop(StopReason.DEADLINE)
+
+    async def _close(self) -> None:
+        """Write the one record that says how this process ended."""
+        state = self._ledger.state
+        calls = dict(self._calls())
+        if all(app.terminal for app in state.apps.values()):
+            await self._ledger.append(RunFinished(calls=calls))
+        elif self._steering.halt is not None:
+            halted = self._steering.halt.model_copy(update={"calls": calls})
+            await self._ledger.append(halted)
+        else:
+            reason = self._steering.reason or self._why_idle(state)
+            await self._ledger.append(RunStopped(reason=reason, calls=calls))
+
+    def _why_idle(self, state: RunState) -> StopReason:
+        resting = all(app.terminal or is_resting(app, state.until) for app in state.apps.values())
+        return StopReason.RESTING if resting else StopReason.NO_WAIT
+
+
+_WAITING = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Choose what to tell of several errors at once: one of ours, else the first bug."""
+    leaves = list(_leaves(group))
+    return next((leaf for leaf in leaves if isinstance(leaf, FleetError)), leaves[0])
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

@@ -1,0 +1,70 @@
+"""The only place that knows tenacity: trying a call again, capped by tries and by time."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+import anyio
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
+
+from fleetdeploy.core.polling import backoff_s
+from fleetdeploy.errors import PlatformError, Remedy
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryLimits:
+    """`tries` counts the first one; no try begins later than `within_s` after the first.
+
+    Refusals for rate have limits of their own: they cost the platform nothing and the pace
+    already slows everybody down.
+    """
+
+    tries: int = 5
+    within_s: float = 120.0
+    throttled_tries: int = 12
+    throttled_within_s: float = 900.0
+
+
+async def call_with_retries(
+    call: Callable[[], Awaitable[T]],
+    *,
+    again: frozenset[Remedy],
+    limits: RetryLimits,
+    rng: Random,
+) -> T:
+    """Await `call()`, again after an error whose remedy is in `again`, and return its answer.
+
+    Between tries it backs off by chance and exponentially; after `WAIT` not at all, since the
+    pacer holds every call back. Raises the last error. Never repeats what was cancelled.
+    """
+    started = anyio.current_time()
+
+    def should_stop(state: RetryCallState) -> bool:
+        waits = _remedy(state) is Remedy.WAIT
+        tries = limits.throttled_tries if waits else limits.tries
+        within_s = limits.throttled_within_s if waits else limits.within_s
+        return state.attempt_number >= tries or anyio.current_time() - started >= within_s
+
+    def pause_s(state: RetryCallState) -> float:
+        if _remedy(state) is Remedy.WAIT:
+            return 0.0
+        return backoff_s(state.attempt_number, chance=rng.random(), initial_s=0.5, max_s=30.0)
+
+    retrying = AsyncRetrying(
+        sleep=anyio.sleep,
+        stop=should_stop,
+        wait=pause_s,
+        retry=retry_if_exception(
+            lambda error: isinstance(error, PlatformError) and error.remedy in again
+        ),
+        reraise=True,
+    )
+    return await retrying(call)
+
+
+def _remedy(state: RetryCallState) -> Remedy | None:
+    error = state.outcome.exception() if state.outcome else None
+    return error.remedy if isinstance(error, PlatformError) else None

@@ -1,0 +1,57 @@
+"""What comes due for one app, and when; knows nothing of what it means."""
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from fleetdeploy.simulator.rows import Row
+
+
+class Change(StrEnum):
+    """What can come due."""
+
+    APPEAR = "appear"
+    BUILT = "built"
+    IN_AUDIT = "in_audit"
+    VERDICT = "verdict"
+    WITHDRAWN = "withdrawn"
+    ONLINE = "online"
+    ROLLING_BACK = "rolling_back"
+    ROLLED_BACK = "rolled_back"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Due:
+    """A change of one row; those due at the same moment come in the order they were put here."""
+
+    at: float
+    order: int
+    change: Change = field(compare=False)
+    row: Row = field(compare=False)
+    audit_round: int = field(compare=False)
+
+
+class Agenda:
+    """A queue by time; bounded by the calls that the world accepted."""
+
+    __slots__ = ("_dues", "_put")
+
+    def __init__(self) -> None:
+        self._dues: list[Due] = []
+        self._put = 0
+
+    def put(self, at: float, change: Change, row: Row) -> None:
+        self._put += 1
+        heapq.heappush(self._dues, Due(at, self._put, change, row, row.audit_round))
+
+    def take(self, now: float) -> Iterator[Due]:
+        """Yield what is due, also what is put here meanwhile; skip packages that are gone."""
+        while self._dues and self._dues[0].at <= now:
+            due = heapq.heappop(self._dues)
+            if not due.row.gone:
+                yield due
+
+    def appearing(self) -> Iterator[Row]:
+        """Yield the packages that were accepted and that no list shows yet."""
+        return (due.row for due in self._dues if due.change is Change.APPEAR)

@@ -1,0 +1,161 @@
+"""The server side without a server: a request comes in as a value, a reply goes out as one.
+
+Strict where the documents are clear and written with a codec of its own, so that a client's
+misreading of the platform cannot hide behind the same misreading here. No input or output, no
+clock.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from fleetdeploy.simulator import answers
+from fleetdeploy.simulator.behaviour import RateAnswer
+from fleetdeploy.simulator.endpoints import ROUTES, Endpoint
+from fleetdeploy.simulator.faults import Fault, FaultKind, Faults
+from fleetdeploy.simulator.reading import Asked, misdirected, params_of, read
+from fleetdeploy.simulator.rows import Refusal
+from fleetdeploy.simulator.traffic import CallSeen
+from fleetdeploy.simulator.world import World
+from fleetdeploy.transport import Reply, Request
+
+_TOO_FAST: Final = {
+    RateAnswer.GATEWAY: Refusal(18, "Open api qps request limit reached", gateway=True),
+    RateAnswer.ERRNO: Refusal(50029, "接口调用次数超过限制"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a transport is to bring back: the reply, and the fault to pretend on the way.
+
+    The reply is None where the request did not arrive or its answer is lost. Of a cut-off body the
+    reply is whole; the transport does the cutting.
+    """
+
+    reply: Reply | None
+    fault: Fault | None
+    app_id: str
+    endpoint: Endpoint
+
+
+class Api:
+    """The platform's HTTP interface over one world."""
+
+    def __init__(self, world: World, faults: Faults | None = None) -> None:
+        self.world = world
+        self._faults = faults or Faults(world.scenario.faults, seed=world.scenario.seed)
+
+    def deliver(self, request: Request, now: float, *, wire_now: float | None = None) -> Delivery:
+        """Count a request, draw its fault, and carry it out unless the fault forbids.
+
+        `now` is the world's time. Pace and rate limit go by `wire_now`, the time on the clock that
+        the client lives by, which differs where the world runs fast-forward.
+        """
+        at = now if wire_now is None else wire_now
+        traffic = self.world.traffic
+        endpoint = _endpoint(request)
+        app_id = self.world.owner(params_of(request).get("access_token", ""))
+        traffic.arrived(at, endpoint)
+        fault = self._faults.draw(app_id, endpoint)
+        if fault is not None and not fault.executed:
+            traffic.ended(CallSeen(at, endpoint, app_id, refused=False, lost=True))
+            page = fault.kind is FaultKind.ERROR_PAGE_UNDONE
+            return Delivery(answers.error_page() if page else None, fault, app_id, endpoint)
+        if traffic.admit(at):
+            outcome = self._decide(request, now)
+            refused, reply = isinstance(outcome, Refusal), self._write(outcome)
+        else:
+            refused, reply = True, self._too_fast()
+        traffic.ended(CallSeen(at, endpoint, app_id, refused=refused))
+        return Delivery(_as_brought(reply, fault), fault, app_id, endpoint)
+
+    def handle(self, request: Request, now: float) -> Reply:
+        """Answer one request as the platform would: no faults, no rate limit, nothing counted."""
+        return self._write(self._decide(request, now))
+
+    def _decide(self, request: Request, now: float) -> Reply | Refusal:
+        params = params_of(request)
+        token = params.get("access_token", "")
+        app_id = self.world.owner(token)
+        if refusal := misdirected(request, params):
+            self.world.violate(_endpoint(request), app_id, refusal, now)
+            return refusal
+        if refusal := self.world.refusal_of(token, now):
+            return refusal
+        asked = read(request.path, params, app_id)
+        if isinstance(asked, Refusal):
+            self.world.violate(_endpoint(request), app_id, asked, now)
+            return asked
+        return self._carry_out(_endpoint(request), app_id, asked, now)
+
+    def _carry_out(
+        self, endpoint: Endpoint, app_id: str, asked: Asked, now: float
+    ) -> Reply | Refusal:
+        match endpoint:
+            case Endpoint.LIST:
+                return self._list(app_id, now)
+            case Endpoint.DETAIL:
+                return self._detail(app_id, asked, now)
+            case Endpoint.AUDIT_QUOTA:
+                return answers.success(answers.quota(self.world.quota(app_id, now)))
+            case Endpoint.APP_INFO:
+                return answers.success(answers.app_info(app_id, self.world.behaviour(app_id)))
+            case _:
+                return self._change(endpoint, app_id, asked, now) or answers.success()
+
+    def _change(self, endpoint: Endpoint, app_id: str, asked: Asked, now: float) -> Refusal | None:
+        world = self.world
+        if endpoint is Endpoint.UPLOAD:
+            assert asked.wish is not None, "an upload is read with its wish"
+            return world.upload(app_id, asked.wish, now)
+        assert asked.package_id is not None, "the package's id is required by the route"
+        match endpoint:
+            case Endpoint.SUBMIT_AUDIT:
+                return world.submit_audit(app_id, asked.package_id, asked.remark, now)
+            case Endpoint.WITHDRAW:
+                return world.withdraw(app_id, asked.package_id, now)
+            case Endpoint.RELEASE:
+                return world.release(app_id, asked.package_id, now)
+            case Endpoint.ROLLBACK:
+                return world.rollback(app_id, asked.package_id, now)
+            case _:
+                raise AssertionError(f"{endpoint} changes nothing")
+
+    def _list(self, app_id: str, now: float) -> Reply:
+        rows = self.world.packages(app_id, now)
+        unix = self.world.unix
+        return answers.success([answers.list_row(row, unix(row.committed_at)) for row in rows])
+
+    def _detail(self, app_id: str, asked: Asked, now: float) -> Reply | Refusal:
+        row = self.world.detail(app_id, asked.package_id, asked.status, now)
+        if isinstance(row, Refusal):
+            return row
+        return answers.success(answers.detail(row, self.world.unix(row.committed_at)))
+
+    def _too_fast(self) -> Reply:
+        limit = self.world.scenario.rate_limit
+        if limit.answer is RateAnswer.HTTP_429:
+            return answers.too_many_requests(limit.retry_after_s)
+        return answers.refused(_TOO_FAST[limit.answer])
+
+    def _write(self, outcome: Reply | Refusal) -> Reply:
+        if isinstance(outcome, Reply):
+            return outcome
+        return answers.refused(
+            outcome, token_error_http=self.world.scenario.unsettled.token_error_http
+        )
+
+
+def _endpoint(request: Request) -> Endpoint:
+    route = ROUTES.get(request.path)
+    return route.endpoint if route else Endpoint.UNKNOWN
+
+
+def _as_brought(reply: Reply, fault: Fault | None) -> Reply | None:
+    match fault and fault.kind:
+        case FaultKind.ANSWER_LOST:
+            return None
+        case FaultKind.ERROR_PAGE_DONE:
+            return answers.error_page()
+        case _:
+            return reply

@@ -1,0 +1,231 @@
+"""Runs as they were left on disk: a plan and a journal folded into a state.
+
+It writes nothing, except for `supersede`, which closes what a newer run has taken over.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from fleetdeploy.core.journal_line import JournalContents
+from fleetdeploy.core.plan import History, Past, Plan, check_digest
+from fleetdeploy.core.records import AppFinished, Entry, ErrorNote, RunFinished
+from fleetdeploy.core.replay import RunState, replay
+from fleetdeploy.errors import (
+    FleetError,
+    IllegalTransition,
+    JournalDamaged,
+    PlanMismatch,
+    RunNotFound,
+)
+from fleetdeploy.model import Outcome, Phase
+from fleetdeploy.ports import Journal, WallClock
+from fleetdeploy.storage.locks import Holder
+from fleetdeploy.storage.run_dir import RunDir, StateDir
+
+HISTORY_RUNS = 5
+"""How many runs back the history looks for what an app got: plans are large files."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A run as its files tell it. `alive`: a process works on it right now."""
+
+    run: RunDir
+    plan: Plan
+    state: RunState
+    contents: JournalContents
+    alive: bool
+
+    @property
+    def unfinished(self) -> bool:
+        return not self.state.finished
+
+
+def read_plan(data: bytes, where: str) -> Plan:
+    """Read a saved plan; raises `PlanMismatch` if it is none, or was changed."""
+    try:
+        plan = Plan.model_validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise PlanMismatch(
+            f"{where}: not a plan of this version of fleetdeploy ({place}: {first['msg']})",
+            hint="make a new one with `fleetdeploy plan MANIFEST --out FILE`",
+        ) from None
+    check_digest(plan, where)
+    return plan
+
+
+def read_run(run: RunDir) -> Recorded:
+    """Read a run without locking it.
+
+    Raises `JournalDamaged`, `PlanMismatch` or `StateUnusable`.
+    """
+    alive = run.is_alive()
+    contents = run.read()
+    plan = read_plan(run.plan_bytes(), str(run.plan_path))
+    return Recorded(run, plan, fold(plan, contents.entries, str(run.journal_path)), contents, alive)
+
+
+def fold(plan: Plan, entries: Iterable[Entry], where: str) -> RunState:
+    """Replay a journal against the plan it belongs to.
+
+    Raises `JournalDamaged` with the line that does not fit, `PlanMismatch` for another plan.
+    """
+    state = RunState.new((app.app_id for app in plan.apps), plan.doubted())
+    for entry in entries:
+        try:
+            replay(state, [entry])
+        except IllegalTransition as error:
+            line = entry.seq + 1
+            raise JournalDamaged(f"{where}: line {line}: {error.message}", line=line) from None
+    if state.header is not None and state.header.plan_digest != plan.digest:
+        raise PlanMismatch(
+            f"{where}: the run was started with another plan than the one beside it",
+            hint="restore plan.json from a backup, or start a new run: it adopts what is there",
+        )
+    return state
+
+
+def every_run(state_dir: StateDir) -> Iterator[Recorded | FleetError]:
+    """Yield all runs, newest first; for one that cannot be read, why."""
+    for run_id in state_dir.runs():
+        try:
+            yield read_run(state_dir.run(run_id))
+        except FleetError as error:
+            yield error
+
+
+def latest_unfinished(state_dir: StateDir) -> Recorded:
+    """Return the newest run that is not finished; raises `RunNotFound` if there is none.
+
+    A damaged newest run is raised, not skipped: it may be the very one that was meant.
+    """
+    for recorded in every_run(state_dir):
+        if isinstance(recorded, FleetError):
+            raise recorded
+        if recorded.unfinished:
+            return recorded
+    raise RunNotFound(
+        f"no unfinished run in {state_dir.path}", hint="start one: fleetdeploy run MANIFEST"
+    )
+
+
+def latest(state_dir: StateDir) -> Recorded:
+    """Return the newest run; raises `RunNotFound` if there is none."""
+    for recorded in every_run(state_dir):
+        if isinstance(recorded, FleetError):
+            raise recorded
+        return recorded
+    raise RunNotFound(f"no runs in {state_dir.path}", hint="start one: fleetdeploy run MANIFEST")
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What earlier runs leave to a new one.
+
+    `doubted`: apps whose last step may still take effect. `unfinished`: dead runs that the new
+    one will close. `unreadable`: why some could not be asked.
+    """
+
+    doubted: frozenset[str]
+    unfinished: tuple[Recorded, ...]
+    history: History
+    unreadable: tuple[FleetError, ...]
+
+
+def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
+    """Read what earlier runs say about these apps; damaged runs are set aside and named."""
+    wanted = frozenset(app_ids)
+    doubted: set[str] = set()
+    open_runs: list[Recorded] = []
+    unreadable: list[FleetError] = []
+    history: dict[tuple[str, str], Past] = {}
+    seen = 0
+    for recorded in every_run(state_dir):
+        if isinstance(recorded, FleetError):
+            unreadable.append(recorded)
+            continue
+        if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
+            open_runs.append(recorded)
+            doubted |= wanted & _doubted(recorded.state)
+        if seen < HISTORY_RUNS:
+            seen += 1
+            _remember(history, recorded.plan, wanted)
+    return Before(
+        frozenset(doubted),
+        tuple(run for run in open_runs if not run.alive),
+        history,
+        tuple(unreadable),
+    )
+
+
+def open_apps(state: RunState) -> set[str]:
+    """Return the apps that a run has not brought to their end."""
+    return {app.app_id for app in state.apps.values() if not app.terminal}
+
+
+def _doubted(state: RunState) -> set[str]:
+    """Apps of a dead run whose last step may still take effect, inherited doubt included."""
+    return {
+        app.app_id
+        for app in state.apps.values()
+        if app.in_doubt or (app.phase is Phase.QUEUED and app.in_doubt_before)
+    }
+
+
+def _remember(history: dict[tuple[str, str], Past], plan: Plan, wanted: frozenset[str]) -> None:
+    for app in plan.apps:
+        if app.app_id in wanted:
+            past = Past(template_id=app.template_id, ext_json=app.ext_json)
+            history.setdefault((app.app_id, app.fingerprint), past)
+
+
+async def supersede(
+    older: Recorded, by: str, app_ids: Iterable[str], clock: WallClock, holder: Holder
+) -> None:
+    """Close the apps of a run that is not alive which a newer run has taken over (J6).
+
+    The run is finished with its last open app. Raises `RunLocked` if it came alive meanwhile.
+    """
+    with older.run.lock(holder):
+        journal, contents = older.run.open_journal(clock)
+        try:
+            state = fold(older.plan, contents.entries, str(older.run.journal_path))
+            if state.header is not None:
+                await _close_apps(journal, state, by, frozenset(app_ids))
+        finally:
+            journal.close()
+
+
+async def _close_apps(journal: Journal, state: RunState, by: str, taken: frozenset[str]) -> None:
+    error = ErrorNote(
+        code="run.superseded",
+        message=f"run {by} has taken this app over",
+        hint=f"fleetdeploy status {by}",
+    )
+    for app_id in sorted(open_apps(state) & taken):
+        record = AppFinished(app_id=app_id, outcome=Outcome.CANCELLED, error=error)
+        state.apply(await journal.append(record))
+    if not open_apps(state) and not state.finished:
+        await journal.append(RunFinished(superseded_by=by))
+
+
+def newer_owners(state_dir: StateDir, recorded: Recorded) -> Mapping[str, set[str]]:
+    """Return which newer runs plan apps that this run has not finished, by run id.
+
+    Such apps belong to the newer run, whose process may have died before it could say so here.
+    """
+    left = open_apps(recorded.state)
+    owners: dict[str, set[str]] = {}
+    for run_id in state_dir.runs():
+        if run_id == recorded.run.run_id:
+            break
+        newer = read_run(state_dir.run(run_id))
+        taken = left & newer.state.apps.keys() if newer.state.header is not None else set()
+        if taken:
+            owners[run_id] = set(taken)
+            left -= taken
+    return owners

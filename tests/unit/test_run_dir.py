@@ -1,0 +1,222 @@
+"""The state directory: runs that are created whole, found again, and kept apart."""
+
+import os
+import random
+import stat
+from contextlib import closing
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from fleetdeploy.errors import ExitCode, RunLocked, RunNotFound, StateUnusable, UsageInvalid
+from fleetdeploy.storage.atomic import LEFTOVER_AGE_S, write_atomic
+from fleetdeploy.storage.locks import Holder
+from fleetdeploy.storage.run_dir import RUN_ID, RunDir, StateDir, new_run_id
+from tests.unit.journal_samples import SetClock, sample_lines
+
+NOW = datetime(2026, 11, 24, 3, 7, 59, tzinfo=UTC)
+HOLDER = Holder(host="night-1", pid=4711, who="ops", since=NOW)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateDir:
+    return StateDir(tmp_path / "state")
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def no_sleep(_seconds: float) -> None:
+    """Try again at once."""
+
+
+def test_a_run_is_created_with_its_plan_for_this_user_only(state: StateDir) -> None:
+    run = state.create_run("r1", b'{"apps":[]}')
+    assert run.plan_bytes() == b'{"apps":[]}'
+    assert [mode_of(path) for path in (state.path, run.path.parent, run.path)] == [0o700] * 3
+    assert mode_of(run.plan_path) == 0o600
+    assert list(run.path.iterdir()) == [run.plan_path]
+
+
+def test_a_run_without_a_journal_never_started(state: StateDir) -> None:
+    assert not state.create_run("r1", b"{}").read().started
+
+
+def test_a_journal_is_opened_or_created_and_read_without_a_lock(state: StateDir) -> None:
+    run = state.create_run("r1", b"{}")
+    journal, contents = run.open_journal(SetClock())
+    with closing(journal):
+        assert not contents.started
+        run.journal_path.write_bytes(b"".join(sample_lines())[:-1])
+        assert run.read().torn_bytes == len(sample_lines()[-1]) - 1
+    again, contents = state.run("r1").open_journal(SetClock())
+    with closing(again):
+        assert len(contents.entries) == len(sample_lines()) - 1
+        assert run.read().torn_bytes == 0
+
+
+def test_a_run_id_is_used_once(state: StateDir) -> None:
+    state.create_run("r1", b"first")
+    with pytest.raises(UsageInvalid, match="there is a run r1 already") as caught:
+        state.create_run("r1", b"second")
+    assert "resume r1" in caught.value.hint
+    assert state.run("r1").plan_bytes() == b"first"
+
+
+def test_what_a_crash_left_of_a_creation_is_no_run_and_no_obstacle(state: StateDir) -> None:
+    state.ensure()
+    (state.path / "runs" / "r1").mkdir()
+    assert state.runs() == []
+    with pytest.raises(RunNotFound):
+        state.run("r1")
+    assert state.create_run("r1", b"{}").exists()
+
+
+BAD_IDS = ["", ".", "..", "../r1", "a/b", "/etc", ".hidden", "-f", "a\nb", "a\0b", "ü", "x" * 65]
+
+
+@pytest.mark.parametrize("run_id", BAD_IDS)
+def test_an_id_that_could_lead_elsewhere_is_no_run(state: StateDir, run_id: str) -> None:
+    state.create_run("r1", b"{}")
+    with pytest.raises(RunNotFound) as caught:
+        state.run(run_id)
+    assert caught.value.message.isprintable()
+    with pytest.raises(UsageInvalid, match="cannot be a run id"):
+        state.create_run(run_id, b"{}")
+    assert state.runs() == ["r1"]
+
+
+def test_a_run_that_is_not_there_is_answered_with_the_latest_ones(state: StateDir) -> None:
+    for minute in range(5):
+        state.create_run(f"20261124-030{minute}-aaaa", b"{}")
+    with pytest.raises(RunNotFound, match="there is no run 'r9'") as caught:
+        state.run("r9")
+    assert caught.value.exit_code == ExitCode.NO_SUCH_RUN
+    assert caught.value.hint == (
+        "the latest are 20261124-0304-aaaa, 20261124-0303-aaaa, 20261124-0302-aaaa"
+    )
+
+
+def test_looking_for_runs_creates_nothing(state: StateDir) -> None:
+    assert (state.runs(), state.live_runs()) == ([], [])
+    with pytest.raises(RunNotFound) as caught:
+        state.run("r1")
+    assert caught.value.hint == "there are no runs yet"
+    assert not state.path.exists()
+
+
+def test_runs_are_listed_newest_first_whatever_their_names(state: StateDir) -> None:
+    """By the minute in the id, by the plan's time where the id has none or the same."""
+    made = {
+        "20261124-0307-zzzz": NOW,
+        "20261124-0307-aaaa": NOW + timedelta(seconds=5),
+        "named-by-hand": NOW - timedelta(hours=1),
+        "20261125-0307-bbbb": NOW - timedelta(days=300),
+    }
+    for run_id, at in made.items():
+        run = state.create_run(run_id, b"{}")
+        os.utime(run.plan_path, (at.timestamp(), at.timestamp()))
+    (state.path / "runs" / "notes.txt").touch()
+    assert state.runs() == [
+        "20261125-0307-bbbb",
+        "20261124-0307-aaaa",
+        "20261124-0307-zzzz",
+        "named-by-hand",
+    ]
+
+
+def test_j6_a_run_has_one_writer(state: StateDir) -> None:
+    run = state.create_run("r1", b"{}")
+    state.create_run("r2", b"{}")
+    assert not run.is_alive()
+    with run.lock(HOLDER):
+        assert run.is_alive()
+        assert run.holder() == HOLDER
+        assert [live.run_id for live in state.live_runs()] == ["r1"]
+        with pytest.raises(RunLocked, match=r"run r1 is locked by process 4711 of ops on night-1"):
+            RunDir(run.path).lock(HOLDER, sleep=no_sleep).__enter__()
+    assert state.live_runs() == []
+
+
+def test_j6_one_process_at_a_time_creates_a_run(state: StateDir) -> None:
+    with state.exclusive(HOLDER), pytest.raises(RunLocked, match="the state directory"):
+        StateDir(state.path).exclusive(HOLDER, sleep=no_sleep).__enter__()
+    with state.exclusive(HOLDER):
+        assert state.create_run("r1", b"{}").exists()
+
+
+def test_a_state_directory_that_is_a_file_is_explained(tmp_path: Path) -> None:
+    """Root may do anything but use a file as a directory."""
+    (tmp_path / "file").touch()
+    state = StateDir(tmp_path / "file")
+    for attempt in (state.ensure, state.runs, state.live_runs):
+        with pytest.raises(StateUnusable) as caught:
+            attempt()
+        assert "FLEETDEPLOY_STATE_DIR" in caught.value.hint
+        assert str(state.path) in caught.value.message
+    with pytest.raises(StateUnusable):
+        state.run("r1")
+    with pytest.raises(StateUnusable, match="cannot create"):
+        StateDir(tmp_path / "file" / "below").create_run("r1", b"{}")
+
+
+def test_a_file_in_place_of_a_run_is_no_run(state: StateDir) -> None:
+    state.ensure()
+    (state.path / "runs" / "r1").touch()
+    assert state.runs() == []
+    with pytest.raises(StateUnusable, match="cannot create"):
+        state.create_run("r1", b"{}")
+
+
+def test_a_directory_where_nothing_can_be_created_is_explained() -> None:
+    with pytest.raises(StateUnusable, match="cannot create /proc/fleetdeploy"):
+        StateDir(Path("/proc/fleetdeploy")).ensure()
+
+
+def test_a_plan_that_vanished_is_explained(state: StateDir) -> None:
+    run = state.create_run("r1", b"{}")
+    run.plan_path.unlink()
+    with pytest.raises(StateUnusable, match="cannot read"):
+        run.plan_bytes()
+
+
+def test_a_generated_id_sorts_by_time_and_is_a_run_id() -> None:
+    east = timezone(timedelta(hours=8))
+    first = new_run_id(NOW.astimezone(east), random.Random(1))
+    assert first.startswith("20261124-0307-")
+    assert RUN_ID.fullmatch(first)
+    assert len(first) == 18
+    assert first == new_run_id(NOW, random.Random(1))
+    assert first != new_run_id(NOW, random.Random(2))
+
+
+def test_an_atomic_write_replaces_the_whole_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    write_atomic(path, b"a long first version")
+    write_atomic(path, b"short", mode=0o644)
+    assert path.read_bytes() == b"short"
+    assert mode_of(path) == 0o644
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_atomic_write_that_fails_keeps_the_old_and_leaves_nothing_beside(tmp_path: Path) -> None:
+    """The target is a directory, so the last step, the rename, is refused."""
+    path = tmp_path / "plan.json"
+    (path / "old").mkdir(parents=True)
+    with pytest.raises(StateUnusable, match="cannot write"):
+        write_atomic(path, b"new")
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(StateUnusable, match="No such file"):
+        write_atomic(tmp_path / "none" / "plan.json", b"new")
+
+
+def test_what_crashed_writers_left_is_removed_and_a_live_one_s_file_is_not(tmp_path: Path) -> None:
+    path, old, fresh = (tmp_path / name for name in ("p", ".p.dead.tmp", ".p.live.tmp"))
+    old.touch()
+    fresh.touch()
+    long_ago = fresh.stat().st_mtime - LEFTOVER_AGE_S - 60
+    os.utime(old, (long_ago, long_ago))
+    write_atomic(path, b"new")
+    assert sorted(tmp_path.iterdir()) == [fresh, path]
