@@ -40,7 +40,7 @@ class Remedy(StrEnum):
     WAIT = "wait"
     """The request was refused for its rate: everybody slows down, then it is sent again."""
     REFRESH = "refresh"
-    """The token was refused: get another one and send it again, once."""
+    """The token was refused and there is another one by now: send it again, once."""
     RECONCILE = "reconcile"
     """It was sent and the answer is lost: read the platform before anything else."""
     PARK = "park"
@@ -206,7 +206,7 @@ class RateLimited(PlatformError):
 
 
 class TokenRefused(PlatformError):
-    """The access token is invalid or expired; did not take effect."""
+    """The access token was refused, and another one is at hand; did not take effect."""
 
     remedy = Remedy.REFRESH
 

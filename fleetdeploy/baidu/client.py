@@ -1,7 +1,6 @@
 """The platform as the engine sees it: one method, one call, over a transport and a token source.
 
-Neither paces nor repeats: the guards around it do. The one exception is a refused token, for which
-the call is made once more if the source has another.
+Neither paces nor repeats: the guards around it do, also after a refused token.
 """
 
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from fleetdeploy.baidu import wire
 from fleetdeploy.baidu.errno import for_read
 from fleetdeploy.baidu.replies import without_secret
 from fleetdeploy.baidu.tokens import TokenSource
-from fleetdeploy.errors import AnswerLost, PlatformError, RateLimited, TokenRefused
+from fleetdeploy.errors import AnswerLost, ClientMustAct, PlatformError, RateLimited, TokenRefused
 from fleetdeploy.model import AppInfo, AuditNote, AuditQuota, Bundle, Package
 from fleetdeploy.ports import Call, CallResult
 from fleetdeploy.transport import Transport
@@ -28,8 +27,9 @@ CANCELLED: Final = "call.cancelled"
 class BaiduPlatform:
     """`Platform` and `Inspector` over one `Transport`.
 
-    `on_call` hears of each request as it ended, also of a second one with another token; it must
-    return at once and never raise.
+    A refused token raises `TokenRefused` where the source has another one by now, so that the same
+    call may be made again; else `ClientMustAct`. `on_call` hears of each request as it ended; it
+    must return at once and never raise.
     """
 
     def __init__(
@@ -71,19 +71,15 @@ class BaiduPlatform:
         return await self._perform(app_id, wire.app_info())
 
     async def _perform(self, app_id: str, operation: wire.Operation[T]) -> T:
-        """Make the call, and once more if its token was refused and there is another.
-
-        A refusal of the token is proof that nothing happened, so a change may be sent again.
-        """
+        """Make the call; if its token is refused, see whether there is another."""
         token = await self._tokens.token(app_id)
         try:
             return await self._call(app_id, operation, token)
         except TokenRefused as error:
             refusal = error
-        other = await self._tokens.refused(app_id, token)
-        if other is None or other == token:
-            raise refusal
-        return await self._call(app_id, operation, other)
+        if await self._tokens.refused(app_id, token) in (None, token):
+            raise _final(refusal)
+        raise refusal
 
     async def _call(self, app_id: str, operation: wire.Operation[T], token: str) -> T:
         """Make one call and report how it ended, also if it is cancelled."""
@@ -112,6 +108,17 @@ class BaiduPlatform:
         if self._on_call is not None:
             seconds = anyio.current_time() - started
             self._on_call(Call(endpoint, app_id, result, seconds, code))
+
+
+def _final(refusal: TokenRefused) -> ClientMustAct:
+    """Return a refusal that no other token can cure."""
+    return ClientMustAct(
+        refusal.code,
+        refusal.message,
+        hint="put a valid token into the tokens file, or have the client authorize; then run again",
+        errno=refusal.errno,
+        msg=refusal.msg,
+    )
 
 
 def _result(error: PlatformError) -> CallResult:

@@ -30,7 +30,7 @@ class TokenSource(Protocol):
         ...
 
     async def refused(self, app_id: str, token: str) -> str | None:
-        """Return another token to try once in place of the refused one, or None."""
+        """Return another token, which `token` gives from now on, or None if there is none."""
         ...
 
 

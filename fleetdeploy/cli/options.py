@@ -1,7 +1,8 @@
 """The flags that commands share, and the desk that they are read into."""
 
+import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -31,6 +32,7 @@ class Desk:
     output: Output
     style: Style
     verbosity: int
+    no_color: bool = False
     overrides: dict[str, object] = field(default_factory=dict)
     _settings: Settings | None = None
 
@@ -62,11 +64,11 @@ class Desk:
         return sys.stderr.isatty() and self.verbosity >= 0
 
 
-def common(*, markdown: bool = False) -> Callable[[Callable[P, R]], Callable[..., R]]:
+def common(*, markdown: bool = False) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Give a command the flags that all have, and a `Desk` as its first argument."""
     outputs = [Output.TEXT, Output.JSON, *([Output.MARKDOWN] if markdown else [])]
 
-    def decorate(command: Callable[P, R]) -> Callable[..., R]:
+    def decorate(command: Callable[..., R]) -> Callable[..., R]:
         @click.option(
             "-o",
             "--output",
@@ -83,26 +85,45 @@ def common(*, markdown: bool = False) -> Callable[[Callable[P, R]], Callable[...
             help="Where runs are kept (FLEETDEPLOY_STATE_DIR).",
         )
         @wraps(command)
-        def wrapped(  # noqa: PLR0913 - one argument a flag
-            *args: P.args,
+        def wrapped(
+            *,
             output: str,
             verbose: int,
             quiet: bool,
             no_color: bool,
             state_dir: Path | None,
-            **kwargs: P.kwargs,
+            **others: object,
         ) -> R:
             desk = Desk(
                 output=Output(output),
-                style=Style.for_stdout(no_color=no_color),
+                style=style_of_stdout(no_color=no_color),
                 verbosity=-1 if quiet else verbose,
+                no_color=no_color or "NO_COLOR" in os.environ,
                 overrides={"state_dir": state_dir} if state_dir else {},
             )
-            return command(desk, *args, **kwargs)  # type: ignore[arg-type]  # the desk comes first
+            return command(desk, **others)
 
         return wrapped
 
     return decorate
+
+
+def style_of_stdout(*, no_color: bool) -> Style:
+    """Choose colours and bars: for a terminal only, and not where NO_COLOR is set."""
+    terminal = sys.stdout.isatty()
+    return Style(colour=terminal and not no_color and "NO_COLOR" not in os.environ, bars=terminal)
+
+
+def style_of_stderr(words: Sequence[str]) -> Style:
+    """Choose colours for errors, before or after the flags could be read."""
+    plain = "--no-color" in words or "NO_COLOR" in os.environ or not sys.stderr.isatty()
+    return Style(colour=not plain)
+
+
+def wants_json(words: Sequence[str]) -> bool:
+    """Whether the command line asks for JSON, also where it was not read to its end."""
+    joined = " ".join(words)
+    return any(flag in joined for flag in ("-o json", "-ojson", "--output json", "--output=json"))
 
 
 class DurationType(click.ParamType[float]):
@@ -170,5 +191,3 @@ def _lines(path: Path) -> list[str]:
     if not chosen:
         raise UsageInvalid(f"{path} names no app")
     return chosen
-
-

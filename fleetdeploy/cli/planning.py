@@ -214,7 +214,7 @@ def _select(
 def last_phases(state_dir: StateDir) -> dict[str, Phase]:
     """Return where the newest readable run that knows an app left it."""
     phases: dict[str, Phase] = {}
-    for recorded in every_run(state_dir):
+    for _, recorded in every_run(state_dir):
         if not isinstance(recorded, FleetError):
             for app in recorded.state.apps.values():
                 phases.setdefault(app.app_id, app.phase)

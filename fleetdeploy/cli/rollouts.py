@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import TypeVar
@@ -50,8 +51,9 @@ T = TypeVar("T")
 )
 @selecting
 @common(markdown=True)
-def plan_command(  # noqa: PLR0913 - one argument a flag
+def plan_command(
     desk: Desk,
+    *,
     manifest: Path,
     out: Path | None,
     detailed_exitcode: bool,
@@ -61,12 +63,13 @@ def plan_command(  # noqa: PLR0913 - one argument a flag
     exclude: tuple[str, ...],
 ) -> ExitCode:
     """Say what a run would do to each app, and why: the dry run. Only reads."""
-    wish = _wish(desk, manifest, run_id, until, only, exclude)
+    wish = _wish(desk, manifest, run_id=run_id, until=until, only=only, exclude=exclude)
     planned = anyio.run(_plan_only, desk, wish)
     if out is not None:
         write_atomic(out, planned.plan.model_dump_json(indent=2).encode() + b"\n")
-        desk.say(f"plan saved; run exactly this with: fleetdeploy run --plan {out}")
-    desk.print(render_plan(planned.plan, desk.output, desk.style, verbose=desk.verbosity > 0))
+    verbose = desk.verbosity > 0
+    saved = str(out) if out else ""
+    desk.print(render_plan(planned.plan, desk.output, desk.style, verbose=verbose, saved=saved))
     changes = detailed_exitcode and planned.plan.has_changes
     return ExitCode.CHANGES if changes else ExitCode.OK
 
@@ -82,8 +85,9 @@ def plan_command(  # noqa: PLR0913 - one argument a flag
 @going
 @selecting
 @common()
-def run_command(  # noqa: PLR0913 - one argument a flag
+def run_command(
     desk: Desk,
+    *,
     manifest: Path | None,
     plan_file: Path | None,
     dry_run: bool,
@@ -104,11 +108,11 @@ def run_command(  # noqa: PLR0913 - one argument a flag
                 hint="leave out the manifest, --only, --exclude, --until and --run-id",
             )
         saved = _read_plan_file(plan_file)
-        return anyio.run(_run_saved, desk, saved, manner, dry_run)
+        return anyio.run(partial(_run_saved, desk, saved, manner, dry_run=dry_run))
     if manifest is None:
         raise UsageInvalid("nothing to run", hint="name a manifest, or a plan with --plan FILE")
-    wish = _wish(desk, manifest, run_id, until, only, exclude)
-    return anyio.run(_run_wish, desk, wish, manner, dry_run)
+    wish = _wish(desk, manifest, run_id=run_id, until=until, only=only, exclude=exclude)
+    return anyio.run(partial(_run_wish, desk, wish, manner, dry_run=dry_run))
 
 
 @click.command("resume")
@@ -116,8 +120,9 @@ def run_command(  # noqa: PLR0913 - one argument a flag
 @click.option("--override-halt", metavar="REASON", help="Go on after the budget halted the run.")
 @going
 @common()
-def resume_command(  # noqa: PLR0913 - one argument a flag
+def resume_command(
     desk: Desk,
+    *,
     run: str | None,
     override_halt: str | None,
     until: str | None,
@@ -178,7 +183,7 @@ async def _planned(rig: Rig, wish: Wish) -> Planned:
     return await make_plan(wish, rig.link, rig.desk.state_dir, rig.desk.settings, at_once)
 
 
-async def _run_wish(desk: Desk, wish: Wish, manner: Manner, dry_run: bool) -> ExitCode:  # noqa: FBT001
+async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) -> ExitCode:
     async with rig_up(desk, wish) as rig:
         planned = await _unless_interrupted(rig, lambda: _planned(rig, wish))
         if dry_run:
@@ -188,7 +193,7 @@ async def _run_wish(desk: Desk, wish: Wish, manner: Manner, dry_run: bool) -> Ex
     raise AssertionError
 
 
-async def _run_saved(desk: Desk, saved: Plan, manner: Manner, dry_run: bool) -> ExitCode:  # noqa: FBT001
+async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) -> ExitCode:
     async with rig_up(desk, saved) as rig:
         now = await _unless_interrupted(rig, lambda: _planned(rig, wish_again(saved)))
         check_not_stale(saved, now.plan)
@@ -236,9 +241,10 @@ def _tell(rig: Rig, seat: Seat, state: RunState) -> ExitCode:
     return exit_code_of(state)
 
 
-def _wish(  # noqa: PLR0913, PLR0917 - one argument a flag
+def _wish(
     desk: Desk,
     manifest: Path,
+    *,
     run_id: str | None,
     until: str | None,
     only: tuple[str, ...],

@@ -9,6 +9,7 @@ from fleetdeploy.cli.connect import Link
 from fleetdeploy.cli.planning import Planned, policy_of
 from fleetdeploy.cli.process import Interrupts, SystemClock, this_holder, this_writer
 from fleetdeploy.cli.settings import Settings
+from fleetdeploy.cli.watching import Watcher
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import HaltCause, RunResumed, RunStarted, StopReason
@@ -18,7 +19,7 @@ from fleetdeploy.engine.run import Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import OverrideNeeded, RunLocked
 from fleetdeploy.model import Until
-from fleetdeploy.ports import Journal, Observer
+from fleetdeploy.ports import Journal
 from fleetdeploy.storage.archive import (
     Recorded,
     fold,
@@ -55,7 +56,7 @@ class Seat:
 class Watch:
     """Who looks on while a run goes, and may interrupt it."""
 
-    observer: Observer
+    observer: Watcher
     interrupts: Interrupts
 
 
@@ -115,6 +116,7 @@ async def work(
 ) -> RunState:
     """Work on a run until nothing is left to do now; the journal's last record says why."""
     rules = seat.plan.rules
+    watch.observer.begin(seat.state)
     steering = Steering(failures_allowed=rules.failures_allowed)
     watch.interrupts.ask_with(lambda: steering.stop(StopReason.SIGNAL))
     options = RunOptions(

@@ -209,11 +209,6 @@ _EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "api_base": "https://openapi.baidu.com",
         "state_dir": ".fleetdeploy",
         "tokens_file": "tokens.json",
-        "poll_initial": "3s",
-        "poll_max": "5m",
-        "settle": "10s",
-        "log_format": "auto, console or json",
-        "log_level": "debug, info, warning or error",
     }
 )
 
@@ -262,9 +257,13 @@ def _problem(details: ErrorDetails, values: Mapping[str, Said]) -> str:
     name = str(details["loc"][0])
     said = values[name]
     example = _EXAMPLES.get(name)
-    shown = "" if name in _UNREPEATED else f" (it is {quoted(str(said.value))})"
+    shown = "" if name in _UNREPEATED else _seen(said.value)
     typed = f"; type for example {example}" if example else ""
     return f"{said.place}: {_reason(details)}{shown}{typed}"
+
+
+def _seen(value: object) -> str:
+    return f" (it is {quoted(str(value))})" if isinstance(value, str | int | float) else ""
 
 
 _BOUNDS: Final = ("poll_initial", "poll_max")

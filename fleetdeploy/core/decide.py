@@ -340,7 +340,7 @@ def _attempt(case: Case, step: Step, why: str) -> Decision:
     return Do(record, why)
 
 
-_ANSWERED_VAGUELY = frozenset({"platform.unknown_error", "platform.business_exception"})
+_ANSWERED_VAGUELY = frozenset({"platform.unknown_error"})
 
 
 def _settled(case: Case, why: str) -> Note:

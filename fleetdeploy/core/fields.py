@@ -36,7 +36,9 @@ _DAYS = frozenset({"Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"})
 
 def _check_id(text: str) -> str:
     if not _ID.fullmatch(text):
-        raise ValueError("must be 1 to 64 letters, digits, _ . or -, and start with no sign")
+        raise ValueError(
+            "must be 1 to 64 letters, digits, _ . or -, beginning with a letter or digit"
+        )
     return text
 
 

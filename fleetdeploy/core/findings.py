@@ -18,7 +18,7 @@ At = tuple[str | int, ...]
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 _SHOWN = 60
 _SHOWN_PATH = 200
-"""Longer keys, values and paths are cut in messages: a place is what counts, and a line is short."""
+"""Longer keys, values and paths are cut: the line and column are what counts."""
 
 
 @dataclass(frozen=True, slots=True)

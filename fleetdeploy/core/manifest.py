@@ -177,7 +177,7 @@ class Manifest(Part):
     description: Description = Field(
         default="", description="Description of the packages; the marker is appended."
     )
-    audit: Audit = Field(description="What the reviewer reads.")
+    audit: Audit = Field(description="What the reviewer reads with each submission.")
     ext_json: ExtJson = Field(
         default={}, description="The fleet's default; extAppid and extEnable are set by the tool."
     )

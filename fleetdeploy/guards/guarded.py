@@ -14,10 +14,11 @@ from fleetdeploy.ports import Platform
 
 T = TypeVar("T")
 
-_READ = frozenset({Remedy.WAIT, Remedy.RETRY, Remedy.RECONCILE})
+_READ = frozenset({Remedy.WAIT, Remedy.REFRESH, Remedy.RETRY, Remedy.RECONCILE})
 """A read may be repeated whatever became of it."""
-_CHANGE = frozenset({Remedy.WAIT})
-"""A change is repeated here only when it was refused for its rate; all else is the engine's."""
+_CHANGE = frozenset({Remedy.WAIT, Remedy.REFRESH})
+"""A change is repeated here only when its rate or its token was refused, which proves that it had
+no effect; all else is the engine's."""
 
 
 class GuardedPlatform:

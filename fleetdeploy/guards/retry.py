@@ -18,8 +18,8 @@ T = TypeVar("T")
 class RetryLimits:
     """`tries` counts the first one; no try begins later than `within_s` after the first.
 
-    Refusals for rate have limits of their own: they cost the platform nothing and the pace
-    already slows everybody down.
+    Refusals for rate have limits of their own: the pace already slows everybody down. A refused
+    token is worth one more try, with the token that has come instead.
     """
 
     tries: int = 5
@@ -37,19 +37,24 @@ async def call_with_retries(
 ) -> T:
     """Await `call()`, again after an error whose remedy is in `again`, and return its answer.
 
-    Between tries it backs off by chance and exponentially; after `WAIT` not at all, since the
-    pacer holds every call back. Raises the last error. Never repeats what was cancelled.
+    Between tries it backs off by chance and exponentially; not at all after `WAIT`, since the
+    pacer holds every call back, and after `REFRESH`, since another token is at hand. Raises the
+    last error. Never repeats what was cancelled.
     """
     started = anyio.current_time()
+    seen: set[Remedy | None] = set()
 
     def should_stop(state: RetryCallState) -> bool:
+        if _remedy(state) is Remedy.REFRESH and Remedy.REFRESH in seen:
+            return True
+        seen.add(_remedy(state))
         waits = _remedy(state) is Remedy.WAIT
         tries = limits.throttled_tries if waits else limits.tries
         within_s = limits.throttled_within_s if waits else limits.within_s
         return state.attempt_number >= tries or anyio.current_time() - started >= within_s
 
     def pause_s(state: RetryCallState) -> float:
-        if _remedy(state) is Remedy.WAIT:
+        if _remedy(state) in _AT_ONCE:
             return 0.0
         return backoff_s(state.attempt_number, chance=rng.random(), initial_s=0.5, max_s=30.0)
 
@@ -63,6 +68,9 @@ async def call_with_retries(
         reraise=True,
     )
     return await retrying(call)
+
+
+_AT_ONCE = frozenset({Remedy.WAIT, Remedy.REFRESH})
 
 
 def _remedy(state: RetryCallState) -> Remedy | None:

@@ -157,14 +157,22 @@ def load_scenario(path: Path) -> Scenario:
         raise SettingsInvalid(f"{path}: cannot be read: {error.strerror}") from error
     if len(raw) > _MAX_BYTES:
         raise SettingsInvalid(f"{path}: larger than {_MAX_BYTES} bytes")
+    return parse_scenario(raw, str(path), as_json=path.suffix == ".json")
+
+
+def parse_scenario(raw: bytes, name: str, *, as_json: bool = False) -> Scenario:
+    """Read a scenario from a file's content; `name` is what errors call it.
+
+    Raises `SettingsInvalid` like `load_scenario`.
+    """
     try:
-        return Scenario.model_validate(_parse(raw, as_json=path.suffix == ".json"))
+        return Scenario.model_validate(_parse(raw, as_json=as_json))
     except ValidationError as invalid:
         raise SettingsInvalid(
-            f"{path}: {_problems(invalid)}", hint="docs/simulator.md lists every key"
+            f"{name}: {_problems(invalid)}", hint="docs/simulator.md lists every key"
         ) from None
     except (ValueError, RecursionError, yaml.YAMLError) as error:
-        raise SettingsInvalid(f"{path}: not readable: {_one_line(error)}") from None
+        raise SettingsInvalid(f"{name}: not readable: {_one_line(error)}") from None
 
 
 def _parse(raw: bytes, *, as_json: bool) -> object:

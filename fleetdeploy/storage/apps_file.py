@@ -189,7 +189,7 @@ def _ext_json(cell: str | None, file: str, rows: _Rows) -> dict[str, object]:
     for problem in tree.problems:
         within = f" in {problem.path}" if problem.path else ""
         place = f"line {problem.line}, column {problem.column} of the cell"
-        rows.note(f"{problem.message}, at {place}{within}", "ext_json")
+        rows.note(f"{problem.message}{within}, at {place}", "ext_json")
     if isinstance(tree.value, dict):
         return tree.value
     if not tree.problems:

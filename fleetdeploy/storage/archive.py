@@ -89,13 +89,13 @@ def fold(plan: Plan, entries: Iterable[Entry], where: str) -> RunState:
     return state
 
 
-def every_run(state_dir: StateDir) -> Iterator[Recorded | FleetError]:
-    """Yield all runs, newest first; for one that cannot be read, why."""
+def every_run(state_dir: StateDir) -> Iterator[tuple[str, Recorded | FleetError]]:
+    """Yield all runs with their ids, newest first; for one that cannot be read, why."""
     for run_id in state_dir.runs():
         try:
-            yield read_run(state_dir.run(run_id))
+            yield run_id, read_run(state_dir.run(run_id))
         except FleetError as error:
-            yield error
+            yield run_id, error
 
 
 def latest_unfinished(state_dir: StateDir) -> Recorded:
@@ -103,7 +103,7 @@ def latest_unfinished(state_dir: StateDir) -> Recorded:
 
     A damaged newest run is raised, not skipped: it may be the very one that was meant.
     """
-    for recorded in every_run(state_dir):
+    for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
             raise recorded
         if recorded.unfinished:
@@ -115,7 +115,7 @@ def latest_unfinished(state_dir: StateDir) -> Recorded:
 
 def latest(state_dir: StateDir) -> Recorded:
     """Return the newest run; raises `RunNotFound` if there is none."""
-    for recorded in every_run(state_dir):
+    for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
             raise recorded
         return recorded
@@ -144,7 +144,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
     unreadable: list[FleetError] = []
     history: dict[tuple[str, str], Past] = {}
     seen = 0
-    for recorded in every_run(state_dir):
+    for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
             unreadable.append(recorded)
             continue

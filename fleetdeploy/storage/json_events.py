@@ -72,7 +72,7 @@ class _Scanner:
 
     def _step(self, token: re.Match[str]) -> Event | None:
         """Take one token; a comma and a colon are no events."""
-        if self._expect in _MAY_CLOSE and token[0] == self._closers[-1]:
+        if token[0] in ("}", "]") and self._closes(token[0]):
             self._closers.pop()
             return self._completed(self._event(Kind.END, token))
         match self._expect:
@@ -89,6 +89,9 @@ class _Scanner:
             case _:
                 return self._value(token)
         return None
+
+    def _closes(self, closer: str) -> bool:
+        return self._expect in _MAY_CLOSE and closer == self._closers[-1]
 
     def _value(self, token: re.Match[str]) -> Event:
         text = token[0]
@@ -143,6 +146,8 @@ class _Scanner:
     def _skip_space(self) -> None:
         space = _SPACE.match(self._text, self._position)
         assert space is not None
+        if space.end() == self._position:
+            return
         lines = space[0].count("\n")
         if lines:
             self._line += lines

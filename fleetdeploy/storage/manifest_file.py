@@ -127,10 +127,10 @@ def _all_problems(
     """Merge what the reading and the check found, in the order of files and lines, and cut it."""
     problems = list(read_problems)
     # A value that could not be read was checked as if it were null: once said is enough.
-    said = {(problem.file, problem.line, problem.column) for problem in problems}
+    said = {(problem.file, problem.line, problem.path) for problem in problems}
     for finding in findings:
         problem = sources.problem(finding.at, _message(finding, sources))
-        if (problem.file, problem.line, problem.column) not in said or problem.column is None:
+        if (problem.file, problem.line, problem.path) not in said:
             problems.append(problem)
     problems.sort(key=lambda problem: _order(problem, sources.file))
     if len(problems) <= MAX_PROBLEMS:

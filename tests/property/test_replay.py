@@ -4,7 +4,7 @@ from copy import deepcopy
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from fleetdeploy.core.lifecycle import SENT, TRANSITIONS, Event
 from fleetdeploy.core.records import (
@@ -23,6 +23,10 @@ from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Phase, Until
 from tests.unit.core_builders import NOTE, START, WRITER, entries_of, header, record_of
+
+pytestmark = pytest.mark.slow
+
+law = settings(deadline=None, max_examples=100)
 
 APPS = ("1", "2", "3")
 
@@ -62,6 +66,7 @@ def folded(entries: list[Entry]) -> RunState:
     return replay(RunState.new(APPS), entries)
 
 
+@law
 @given(histories())
 def test_j4_every_prefix_of_a_valid_journal_replays(history: list[Entry]) -> None:
     live = RunState.new(APPS)
@@ -70,12 +75,14 @@ def test_j4_every_prefix_of_a_valid_journal_replays(history: list[Entry]) -> Non
         assert folded(history[:length]) == live
 
 
+@law
 @given(histories(), st.data())
 def test_j4_replay_in_one_go_equals_replay_in_two(history: list[Entry], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(history)))
     assert replay(folded(history[:cut]), history[cut:]) == folded(history)
 
 
+@law
 @given(histories(), st.sampled_from(Event), st.sampled_from((*APPS, "not in the plan")))
 def test_j4_what_the_table_forbids_is_refused_and_changes_nothing(
     history: list[Entry], event: Event, app_id: str
@@ -94,6 +101,7 @@ def test_j4_what_the_table_forbids_is_refused_and_changes_nothing(
         assert state == before
 
 
+@law
 @given(histories())
 def test_ends_are_final(history: list[Entry]) -> None:
     ended: dict[str, object] = {}
@@ -105,6 +113,7 @@ def test_ends_are_final(history: list[Entry]) -> None:
         ended |= {app.app_id: app for app in state.apps.values() if app.terminal}
 
 
+@law
 @given(histories())
 def test_failures_are_the_apps_that_failed_or_were_rejected(history: list[Entry]) -> None:
     state = folded(history)
@@ -113,6 +122,7 @@ def test_failures_are_the_apps_that_failed_or_were_rejected(history: list[Entry]
     assert 0 <= state.failures <= state.failures_ever
 
 
+@law
 @given(histories())
 def test_doubt_lasts_exactly_while_a_result_is_missing(history: list[Entry]) -> None:
     for app in folded(history).apps.values():

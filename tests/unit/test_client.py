@@ -54,15 +54,19 @@ class Renewed:
     """A token source that has another token for a refused one."""
 
     def __init__(self, *others: str) -> None:
+        self.current = TOKEN
         self.others = list(others)
 
     async def token(self, app_id: str) -> str:
         assert app_id == "100"
-        return TOKEN
+        return self.current
 
     async def refused(self, app_id: str, token: str) -> str | None:
-        assert (app_id, token) == ("100", TOKEN)
-        return self.others.pop(0) if self.others else None
+        assert (app_id, token) == ("100", self.current)
+        if not self.others:
+            return None
+        self.current = self.others.pop(0)
+        return self.current
 
 
 def reply(data: object) -> Reply:
@@ -126,25 +130,31 @@ async def test_a_read_returns_the_typed_answer(
 
 
 @pytest.mark.anyio
-async def test_a_refused_token_is_replaced_once() -> None:
+async def test_after_a_refused_token_the_same_call_goes_with_another() -> None:
     script = Script(REFUSED, YES)
-    await BaiduPlatform(script, Renewed(OTHER)).release("100", "5")
+    client = BaiduPlatform(script, Renewed(OTHER))
+    with pytest.raises(TokenRefused):
+        await client.release("100", "5")
+    await client.release("100", "5")
     assert script.tokens == [TOKEN, OTHER]
 
 
 @pytest.mark.anyio
-async def test_a_second_refusal_is_final() -> None:
+async def test_a_refusal_of_the_last_token_is_final() -> None:
     script = Script(REFUSED, REFUSED)
+    client = BaiduPlatform(script, Renewed(OTHER))
     with pytest.raises(TokenRefused):
-        await BaiduPlatform(script, Renewed(OTHER, "another")).release("100", "5")
+        await client.release("100", "5")
+    with pytest.raises(ClientMustAct):
+        await client.release("100", "5")
     assert script.tokens == [TOKEN, OTHER]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("source", [Renewed(), Renewed(TOKEN), StaticTokens({"100": TOKEN})])
-async def test_without_another_token_the_refusal_stands(source: Renewed | StaticTokens) -> None:
+async def test_without_another_token_a_person_must_act(source: Renewed | StaticTokens) -> None:
     script = Script(REFUSED)
-    with pytest.raises(TokenRefused) as caught:
+    with pytest.raises(ClientMustAct) as caught:
         await BaiduPlatform(script, source).packages("100")
     assert caught.value.msg == "Access token invalid"
     assert script.tokens == [TOKEN]
@@ -197,12 +207,12 @@ async def test_each_call_is_reported_as_it_ended(
 
 
 @pytest.mark.anyio
-async def test_the_second_call_with_another_token_is_reported_too() -> None:
+async def test_a_call_whose_token_was_refused_is_reported() -> None:
     calls: list[Call] = []
-    await BaiduPlatform(Script(REFUSED, YES), Renewed(OTHER), on_call=calls.append).release(
-        "100", "5"
-    )
-    assert [call.result for call in calls] == [CallResult.REFUSED, CallResult.OK]
+    client = BaiduPlatform(Script(REFUSED), Renewed(OTHER), on_call=calls.append)
+    with pytest.raises(TokenRefused):
+        await client.release("100", "5")
+    assert [call.result for call in calls] == [CallResult.REFUSED]
 
 
 @pytest.mark.anyio

@@ -103,6 +103,19 @@ def test_detail_is_one_object_without_rollback_version() -> None:
     )
 
 
+@pytest.mark.parametrize("params", [{"package_id": "7"}, {"type": "4"}, {}])
+def test_detail_of_what_is_not_there_is_refused(params: dict[str, str]) -> None:
+    world = make_world()
+    request = get(world, "package/getdetail", **params)
+    assert errno_of(Api(world).handle(request, 0.0)) == 69005
+    assert list(world.violations) == []
+
+
+def test_a_template_id_is_a_number() -> None:
+    world = make_world()
+    assert errno_of(Api(world).handle(upload(world, template_id="t"), 0.0)) == 40001
+
+
 def test_the_quota_has_its_three_numbers() -> None:
     world = make_world(quota_times=3, quota_used=2)
     assert text_of(Api(world).handle(get(world, "package/auditquota"), 0.0)) == (

@@ -1,15 +1,22 @@
 """Scenario files: what they may say, and how their mistakes are told."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fleetdeploy.errors import ExitCode, SettingsInvalid
 from fleetdeploy.simulator.behaviour import Authorization, CategoryState
-from fleetdeploy.simulator.scenario import AWKWARD, Scenario, demo_scenario, load_scenario
+from fleetdeploy.simulator.scenario import (
+    AWKWARD,
+    Scenario,
+    demo_scenario,
+    load_scenario,
+    parse_scenario,
+)
 from fleetdeploy.simulator.world import World
 
 APPS = [str(100000000 + number) for number in range(300)]
@@ -91,17 +98,13 @@ def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
         load_scenario(tmp_path / "none.yaml")
 
 
-@given(st.binary(max_size=200))
+@settings(max_examples=50)
+@given(st.binary(max_size=200) | st.text(max_size=80).map(str.encode))
 def test_any_bytes_are_a_scenario_or_an_error_of_ours(raw: bytes) -> None:
-    for suffix in ("yaml", "json"):
-        try:
-            load_scenario(_Bytes(raw, suffix))
-        except SettingsInvalid as error:
-            assert error.message
-
-
-class _Bytes(type(Path())):  # type: ignore[misc]
-    pass
+    for as_json in (True, False):
+        # Anything but this error fails the test.
+        with suppress(SettingsInvalid):
+            assert isinstance(parse_scenario(raw, "it", as_json=as_json), Scenario)
 
 
 def test_more_awkward_apps_than_apps_are_an_error() -> None:

@@ -341,6 +341,20 @@ def test_somebody_in_the_console_moves_and_deletes_packages() -> None:
     assert not world.remove(APP, package_id, 8.0)
 
 
+def test_a_package_from_the_console_may_still_be_uploading() -> None:
+    world = make_world()
+    world.add_foreign(APP, ForeignPackage(status=None), 10.0)
+    assert [row.upload_status for row in world.packages(APP, 10.0)] == [1]
+    assert statuses(world, 12.0) == [3]
+
+
+def test_a_rollback_from_the_console_with_nothing_before_changes_nothing() -> None:
+    world = make_world(online="0.9", unsettled=Unsettled(rollback_depth=0))
+    world.move_foreign(APP, 1_000_000, PackageStatus.ROLLING_BACK, 0.0)
+    assert statuses(world, 8.0) == [8]
+    assert statuses(world, 9.0) == [1]
+
+
 def test_what_was_missing_can_be_mended_during_the_run() -> None:
     world = make_world(category="not_approved")
     package_id = upload_and_build(world)
@@ -398,7 +412,7 @@ def test_a_new_token_voids_the_old_one_if_the_switch_says_so(*, voids: bool) -> 
     assert errno(world.refusal_of(old, 1.0)) == (110 if voids else None)
 
 
-def test_a_hundred_thousand_apps_come_into_being_only_when_asked_for() -> None:
+def test_apps_come_into_being_only_when_asked_for() -> None:
     world = World.from_scenario(Scenario(keep_calls=0), [str(number) for number in range(2000)])
     world.packages("1999", 0.0)
     assert list(world._apps) == ["1999"]

@@ -1,0 +1,3 @@
+from fleetdeploy.cli.main import main
+
+main()

@@ -1,0 +1,111 @@
+"""The command line: `fleetdeploy`. Turns every error into a message and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+import click
+
+from fleetdeploy.cli.demo import demo_command
+from fleetdeploy.cli.inspecting import packages_command
+from fleetdeploy.cli.offline import schema_command, validate_command
+from fleetdeploy.cli.options import style_of_stderr, wants_json
+from fleetdeploy.cli.process import tool_version
+from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
+from fleetdeploy.cli.render.style import Output
+from fleetdeploy.cli.rollouts import plan_command, resume_command, run_command
+from fleetdeploy.cli.simulating import simulate_command
+from fleetdeploy.cli.views import explain_command, history_command, report_command, status_command
+from fleetdeploy.errors import ExitCode, FleetError, FleetRefused, ManifestInvalid
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(tool_version(), prog_name="fleetdeploy")
+def cli() -> None:
+    """Roll a template out to hundreds of Baidu Smart Programs: nothing twice, resumable."""
+
+
+COMMANDS: Final = (
+    validate_command,
+    plan_command,
+    run_command,
+    resume_command,
+    status_command,
+    history_command,
+    explain_command,
+    report_command,
+    packages_command,
+    simulate_command,
+    demo_command,
+    schema_command,
+)
+for command in COMMANDS:
+    cli.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run one command and exit with its code."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    sys.exit(int(run(words)))
+
+
+def run(words: Sequence[str]) -> int:
+    """Run one command and return its exit code; never raises for what a user can cause."""
+    try:
+        code = cli.main(list(words), prog_name="fleetdeploy", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as left:
+        return left.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except FleetError as error:
+        return _explain(error, words)
+    except (click.Abort, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return _leave_broken_pipe()
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug, told and not thrown
+        return _confess(error, words)
+    return int(code or ExitCode.OK)
+
+
+def exit_code_of_error(error: FleetError) -> ExitCode:
+    """Return the exit code for an error that ended a command."""
+    if isinstance(error, FleetRefused):
+        return ExitCode.CREDENTIALS if error.credentials else ExitCode.HALTED
+    return error.exit_code
+
+
+def _explain(error: FleetError, words: Sequence[str]) -> int:
+    """Tell an error: on stderr to people, and on stdout as a document to who asked for JSON."""
+    if wants_json(words):
+        click.echo(error_document(error))
+    style = style_of_stderr(words)
+    if isinstance(error, ManifestInvalid):
+        click.echo(render_problems(error, Output.TEXT), err=True)
+    else:
+        click.echo(render_error(error, style), err=True, color=style.colour)
+    return exit_code_of_error(error)
+
+
+def _leave_broken_pipe() -> int:
+    """Leave quietly when the reader of stdout has gone, as `| head` does."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.OK
+
+
+def _confess(error: Exception, words: Sequence[str]) -> int:
+    """Tell of a bug; the traceback only for those who ask, it may quote what was sent."""
+    click.echo(
+        f"unexpected error: {type(error).__name__}\n"
+        "hint: this is a bug in fleetdeploy; the journal is intact and the run can be resumed. "
+        "Run again with -vv to see where, and report it.",
+        err=True,
+    )
+    if "-vv" in words:
+        frames = traceback.format_tb(error.__traceback__)
+        click.echo("".join(frames), err=True)
+    return ExitCode.UNEXPECTED

@@ -1,0 +1,55 @@
+"""The commands that need neither platform nor runs: `validate`, `schema`."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import click
+
+from fleetdeploy.cli.options import Desk, common
+from fleetdeploy.cli.process import SystemClock
+from fleetdeploy.cli.render.validated import Validated, render_validated
+from fleetdeploy.cli.schemas import SCHEMAS
+from fleetdeploy.core.targets import resolve
+from fleetdeploy.errors import ExitCode
+from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
+
+
+@click.command("validate")
+@click.argument("manifest", type=click.Path(path_type=Path))
+@common()
+def validate_command(desk: Desk, *, manifest: Path) -> ExitCode:
+    """Check a manifest, offline: every problem in one go."""
+    loaded = load_manifest(manifest)
+    desk.print(render_validated(_validated(loaded), desk.output, desk.style))
+    return ExitCode.OK
+
+
+def _validated(loaded: LoadedManifest) -> Validated:
+    manifest = loaded.manifest
+    targets = resolve(manifest, date=SystemClock().now().astimezone().date(), run_id="RUN_ID")
+    budget = manifest.rollout.max_failures
+    return Validated(
+        name=manifest.name,
+        path=str(loaded.path),
+        digest=loaded.digest,
+        apps=len(targets),
+        waves=tuple(dict.fromkeys(target.wave for target in targets)),
+        templates=dict(Counter(target.bundle.template_id for target in targets)),
+        versions=dict(Counter(target.bundle.version for target in targets)),
+        direct_commit=sum(target.bundle.direct_commit for target in targets),
+        max_failures=str(budget),
+        failures_allowed=budget.allowed(len(targets)),
+    )
+
+
+@click.command("schema")
+@click.argument("name", required=False, type=click.Choice(sorted(SCHEMAS)))
+def schema_command(name: str | None) -> ExitCode:
+    """Print the JSON Schema of a file or an output; without a name, list what there is."""
+    if name is None:
+        for known in sorted(SCHEMAS):
+            click.echo(known)
+    else:
+        click.echo(json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False))
+    return ExitCode.OK

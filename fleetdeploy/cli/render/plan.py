@@ -1,0 +1,268 @@
+"""The dry run for people, reviewers and scripts: what will be done to whom, and why."""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from fleetdeploy.cli.render.layout import (
+    bullets,
+    code_ids,
+    columns,
+    count_of,
+    document,
+    indented,
+    markdown_table,
+    name_of,
+    next_line,
+    next_markdown,
+    paragraphs,
+    some,
+    words,
+)
+from fleetdeploy.cli.render.safe import code, safe, safe_markdown
+from fleetdeploy.cli.render.style import Output, Style, Tone
+from fleetdeploy.cli.render.times import moment
+from fleetdeploy.core.plan import Action, Plan, PlannedApp
+from fleetdeploy.model import Step
+
+SMALL_FLEET: Final = 40
+"""Up to so many apps each has its line: about what a screen holds."""
+KEYS_SHOWN: Final = 5
+
+SIGNS: Final[Mapping[Action, str]] = MappingProxyType(
+    {
+        Action.UPLOAD: "+",
+        Action.ADOPT: ">",
+        Action.UNCHANGED: "=",
+        Action.BLOCKED: "!",
+        Action.WAIT: "~",
+        Action.UNKNOWN: "?",
+    }
+)
+_TONES: Final[Mapping[Action, Tone]] = MappingProxyType(
+    {
+        Action.UPLOAD: Tone.GOOD,
+        Action.ADOPT: Tone.NOTE,
+        Action.UNCHANGED: Tone.DIM,
+        Action.BLOCKED: Tone.BAD,
+        Action.WAIT: Tone.CARE,
+        Action.UNKNOWN: Tone.CARE,
+    }
+)
+_ROUTINE: Final = frozenset({Action.UPLOAD, Action.UNCHANGED})
+"""In a large fleet, apps of these actions stand together by their reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """Apps that share one line: one app, or all that have the same to be said of them."""
+
+    apps: tuple[PlannedApp, ...]
+    why: str
+
+    @property
+    def action(self) -> Action:
+        return self.apps[0].action
+
+    @property
+    def step(self) -> str:
+        return self.apps[0].start or "-"
+
+    @property
+    def wave(self) -> str:
+        return safe(self.apps[0].wave)
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(app.app_id for app in self.apps)
+
+
+def render_plan(
+    plan: Plan, output: Output, style: Style, *, verbose: bool = False, saved: str = ""
+) -> str:
+    """Tell a plan; `saved` is the file that it was written to, if any.
+
+    A large fleet is grouped by reason unless `verbose`.
+    """
+    match output:
+        case Output.JSON:
+            return document(plan)
+        case Output.MARKDOWN:
+            return _markdown(plan, _rows(plan, verbose=verbose), style, saved)
+        case Output.TEXT:
+            return _text(plan, _rows(plan, verbose=verbose), style, saved)
+
+
+def _rows(plan: Plan, *, verbose: bool) -> list[_Row]:
+    """Put together what is said in one breath; what is not routine has a line of its own."""
+    groups: dict[object, list[PlannedApp]] = {}
+    grouped = len(plan.apps) > SMALL_FLEET and not verbose
+    for app in plan.apps:
+        alike = (app.action, app.start, app.wave, why(app))
+        key = alike if grouped and app.action in _ROUTINE else app.app_id
+        groups.setdefault(key, []).append(app)
+    rows = [_Row(tuple(apps), why(apps[0])) for apps in groups.values()]
+    return sorted(rows, key=lambda row: row.action in _ROUTINE) if grouped else rows
+
+
+def why(app: PlannedApp) -> str:
+    """Say why this is planned for the app, and what is special about it."""
+    parts = [words(app.reason)]
+    if app.changed:
+        parts.append(f"changes {some(app.changed, KEYS_SHOWN)}")
+    if app.in_doubt_before:
+        parts.append("an earlier run left it in doubt: looks first")
+    if app.direct_commit and app.start in (Step.UPLOAD, Step.AWAIT_UPLOAD):
+        parts.append("submits at upload: no submit_audit step")
+    if app.error is not None and app.error.hint:
+        parts.append(words(app.error.hint))
+    return "; ".join(parts)
+
+
+def _text(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
+    facts = columns([[label, safe(fact)] for label, fact in _facts(plan, style)])
+    return paragraphs(
+        facts, _counts(plan), _lines(plan, rows, style), _unknowns(plan), _next(plan, style, saved)
+    )
+
+
+def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
+    facts = [
+        ("plan", plan.run_id),
+        ("manifest", f"{plan.manifest.name} ({plan.manifest.path})"),
+        ("template", _spread(app.template_id for app in plan.apps)),
+        ("version", _spread(app.version for app in plan.apps)),
+        ("until", plan.until),
+        ("budget", budget(plan.rules.max_failures, plan.rules.failures_allowed, len(plan.apps))),
+        (
+            "pace",
+            f"{plan.rules.requests_per_second:g} calls per second, {plan.rules.in_flight} at once",
+        ),
+        ("made", moment(plan.created_at, style)),
+    ]
+    if len(plan.waves) > 1:
+        facts.insert(5, ("waves", ", ".join(plan.waves)))
+    return facts
+
+
+def _spread(values: Iterable[str]) -> str:
+    """Name the one value that all share, or each with its count, the commonest first."""
+    counts: dict[str, int] = {}
+    for value in values:
+        counts[value] = counts.get(value, 0) + 1
+    if len(counts) <= 1:
+        return next(iter(counts), "-")
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return some([f"{value} ({count_of(count, 'app')})" for value, count in ranked], KEYS_SHOWN)
+
+
+def budget(max_failures: str, allowed: int, apps: int) -> str:
+    """Say what the failure budget comes to: `5% of 214 is 10: halts on the 11th failure`."""
+    whole = f"{max_failures} of {apps} is {allowed}" if "%" in max_failures else str(allowed)
+    return f"{safe(whole)}: halts on the {_ordinal(allowed + 1)} failure"
+
+
+def _ordinal(number: int) -> str:
+    teen = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
+
+
+def _counts(plan: Plan) -> str:
+    counts = plan.counts
+    each = [f"{SIGNS[a]} {counts[a]} {a}" for a in Action if counts[a]]
+    return f"{count_of(len(plan.apps), 'app')}: {', '.join(each) or 'nothing to do'}"
+
+
+def _lines(plan: Plan, rows: Sequence[_Row], style: Style) -> str:
+    if not rows:
+        return ""
+    waves = len(plan.waves) > 1
+    cells = [
+        [
+            f"{SIGNS[row.action]} {_who(row)}",
+            _name(row),
+            *([row.wave] if waves else []),
+            row.step,
+            _why_of(row),
+        ]
+        for row in rows
+    ]
+    lines = columns(cells).splitlines()
+    return "\n".join(
+        style.paint(line, _TONES[row.action]) for line, row in zip(lines, rows, strict=True)
+    )
+
+
+def _who(row: _Row) -> str:
+    return safe(row.ids[0]) if len(row.apps) == 1 else count_of(len(row.apps), "app")
+
+
+def _name(row: _Row) -> str:
+    return name_of(row.apps[0].name) if len(row.apps) == 1 else ""
+
+
+def _why_of(row: _Row) -> str:
+    return row.why if len(row.apps) == 1 else f"{row.why}: {some(row.ids)}"
+
+
+def _unknown_of(plan: Plan) -> dict[str, list[str]]:
+    """Group the apps by what could not be known about them."""
+    unknown: dict[str, list[str]] = {}
+    for app in plan.apps:
+        for what in app.unknown:
+            unknown.setdefault(what, []).append(app.app_id)
+    return unknown
+
+
+def _unknowns(plan: Plan) -> str:
+    lines = [
+        f"{words(what)} ({count_of(len(ids), 'app')}: {some(ids)})"
+        for what, ids in _unknown_of(plan).items()
+    ]
+    return "not known:\n" + indented("\n".join(lines)) if lines else ""
+
+
+def _command(plan: Plan, saved: str) -> str:
+    if saved:
+        return f"fleetdeploy run --plan {shlex.quote(safe(saved))}"
+    return f"fleetdeploy run {shlex.quote(safe(plan.manifest.path))}"
+
+
+def _next(plan: Plan, style: Style, saved: str) -> str:
+    if not plan.has_changes:
+        return "nothing to do: every app has its content online"
+    return next_line(_command(plan, saved), style)
+
+
+def _markdown(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
+    facts = [(label, safe_markdown(fact)) for label, fact in _facts(plan, style)]
+    unknown = [
+        f"{safe_markdown(what)} ({count_of(len(ids), 'app')}: {code_ids(ids)})"
+        for what, ids in _unknown_of(plan).items()
+    ]
+    return paragraphs(
+        f"# Plan {code(plan.run_id)}",
+        markdown_table(("", ""), facts),
+        f"**{safe_markdown(_counts(plan))}**",
+        _markdown_rows(rows),
+        "## Not known\n\n" + bullets(unknown) if unknown else "",
+        next_markdown(_command(plan, saved)) if plan.has_changes else "Nothing to do.",
+    )
+
+
+def _markdown_rows(rows: Sequence[_Row]) -> str:
+    head = ("action", "apps", "name", "wave", "begins with", "why")
+    cells = [
+        (
+            row.action,
+            code_ids(row.ids),
+            safe_markdown(_name(row)),
+            safe_markdown(row.wave),
+            row.step,
+            safe_markdown(row.why),
+        )
+        for row in rows
+    ]
+    return markdown_table(head, cells) if cells else ""

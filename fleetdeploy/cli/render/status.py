@@ -1,0 +1,158 @@
+"""Where a run stands: the page that a person reads in the morning."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from fleetdeploy.cli.render.layout import (
+    code_ids,
+    columns,
+    count_of,
+    document,
+    indented,
+    markdown_table,
+    next_line,
+    next_markdown,
+    paragraphs,
+    some,
+    words,
+)
+from fleetdeploy.cli.render.safe import code, safe, safe_markdown
+from fleetdeploy.cli.render.style import Output, Style, Tone
+from fleetdeploy.cli.render.times import between, moment, span
+from fleetdeploy.core.summary import Cause, HaltNote, Status
+from fleetdeploy.model import Phase
+
+BAR: Final = 30
+"""Columns of the longest bar."""
+
+TONES: Final[Mapping[Phase, Tone]] = MappingProxyType(
+    {
+        Phase.RELEASED: Tone.GOOD,
+        Phase.UNCHANGED: Tone.GOOD,
+        Phase.REJECTED: Tone.BAD,
+        Phase.BLOCKED: Tone.CARE,
+        Phase.FAILED: Tone.BAD,
+        Phase.CANCELLED: Tone.CARE,
+    }
+)
+
+
+def render_status(status: Status, output: Output, style: Style) -> str:
+    """Tell where a run stands, what went wrong and what to type next."""
+    match output:
+        case Output.JSON:
+            return document(status)
+        case Output.MARKDOWN:
+            return _markdown(status, style)
+        case Output.TEXT:
+            return paragraphs(*text_parts(status, style), next_line(status.next, style))
+
+
+def text_parts(status: Status, style: Style) -> list[str]:
+    """Return the paragraphs of the text, all but the last line."""
+    return [
+        _headline(status, style),
+        _counts(status, style),
+        "\n\n".join(_cause(cause, style) for cause in status.causes),
+        _calls(status),
+    ]
+
+
+def _headline(status: Status, style: Style) -> str:
+    title = f"{status.kind} {safe(status.run_id)} of {safe(status.manifest.name)}: "
+    lines = [title + style.paint(safe(status.state), state_tone(status)), when(status, style)]
+    if status.halted is not None:
+        lines.append(f"halted: {words(status.halted.message)} [{safe(status.halted.code)}]")
+        lines += [f"  hint: {words(status.halted.hint)}"] if status.halted.hint else []
+    if status.superseded_by is not None:
+        lines.append(f"its apps were taken over by run {safe(status.superseded_by)}")
+    return "\n".join(lines)
+
+
+def state_tone(status: Status) -> Tone:
+    if status.halted is not None:
+        return Tone.BAD
+    return Tone.CARE if status.causes or not status.finished_at else Tone.GOOD
+
+
+def when(status: Status, style: Style) -> str:
+    """Say when the run started and how long it took, or when it was last heard of."""
+    if status.started_at is None:
+        return "not started"
+    started = f"started {moment(status.started_at, style)}"
+    took_s = between(status.started_at, status.finished_at)
+    if took_s is not None:
+        return f"{started}, took {span(took_s)}"
+    heard = max((app.updated_at for app in status.apps if app.updated_at), default=None)
+    return f"{started}, last change {moment(heard, style)}" if heard else started
+
+
+def _counts(status: Status, style: Style) -> str:
+    if not status.counts:
+        return "no apps"
+    largest = max(status.counts.values())
+    rows = [
+        [phase, str(count), "#" * max(1, round(BAR * count / largest)) if style.bars else ""]
+        for phase, count in status.counts.items()
+    ]
+    lines = columns([*rows, ["total", str(len(status.apps)), ""]], numbers=[1]).splitlines()
+    tones = [TONES.get(phase, Tone.NOTE) for phase in status.counts]
+    painted = [style.paint(line, tone) for line, tone in zip(lines[:-1], tones, strict=True)]
+    return indented("\n".join([*painted, lines[-1]]))
+
+
+def _cause(cause: Cause, style: Style) -> str:
+    """Tell one cause: how many, what the platform said, what to do, whom it hit."""
+    head = f"{count_of(cause.count, 'app')}: {words(cause.message)} [{safe(cause.code)}]"
+    lines = [style.paint(head, Tone.BAD), f"  {some(cause.app_ids)}"]
+    if cause.hint:
+        lines.append(f"  hint: {words(cause.hint)}")
+    return "\n".join(lines)
+
+
+def _calls(status: Status) -> str:
+    if not status.calls:
+        return ""
+    total = count_of(sum(status.calls.values()), "call")
+    return f"{total} to the platform, {status.calls_per_app:.1f} per app"
+
+
+def _markdown(status: Status, style: Style) -> str:
+    return paragraphs(*markdown_parts(status, style), next_markdown(status.next))
+
+
+def markdown_parts(status: Status, style: Style) -> list[str]:
+    """Return the parts of the Markdown, all but the last line."""
+    about = f"{status.kind} of {safe_markdown(status.manifest.name)}"
+    return [
+        f"# Run {code(status.run_id)}: {safe_markdown(status.state)}",
+        f"{about}, {safe_markdown(when(status, style))}.",
+        _markdown_halt(status.halted),
+        f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
+        markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
+        _markdown_causes(status.causes),
+        safe_markdown(_calls(status)),
+    ]
+
+
+def _markdown_halt(halted: HaltNote | None) -> str:
+    if halted is None:
+        return ""
+    message, hint = safe_markdown(words(halted.message)), safe_markdown(words(halted.hint))
+    return f"**Halted:** {message} ({code(halted.code)}). {hint}".rstrip()
+
+
+def _markdown_causes(causes: Iterable[Cause]) -> str:
+    rows = [
+        (
+            str(cause.count),
+            code(cause.code),
+            safe_markdown(words(cause.message)),
+            safe_markdown(words(cause.hint)),
+            code_ids(cause.app_ids),
+        )
+        for cause in causes
+    ]
+    table = markdown_table(("count", "code", "cause", "what to do", "apps"), rows)
+    return f"## Causes\n\n{table}" if rows else ""

@@ -1,0 +1,62 @@
+"""The JSON Schemas of everything that is read or written in JSON."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from fleetdeploy.cli.render.explain import Story
+from fleetdeploy.cli.render.history import History
+from fleetdeploy.cli.render.packages import Packages
+from fleetdeploy.cli.render.problems import ErrorDocument, Problems
+from fleetdeploy.cli.render.report import Report
+from fleetdeploy.cli.render.validated import Validated
+from fleetdeploy.core.manifest import manifest_schema
+from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.records import RECORDS
+from fleetdeploy.core.summary import Status
+
+Schema = dict[str, Any]  # JSON has no narrower type that readers could use
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def _of(model: type[BaseModel], title: str) -> Callable[[], Schema]:
+    return lambda: {
+        "$schema": _DIALECT,
+        **model.model_json_schema(mode="serialization"),
+        "title": title,
+    }
+
+
+def _journal() -> Schema:
+    """Return the schema of one line; `seq`, `at` and `prev` are the journal's own."""
+    schema = RECORDS.json_schema()
+    envelope = {
+        "seq": {"type": "integer", "minimum": 0},
+        "at": {"type": "string", "format": "date-time"},
+        "prev": {"type": "string", "pattern": "^[0-9a-f]{16}$"},
+    }
+    return {
+        "$schema": _DIALECT,
+        "title": "fleetdeploy journal record",
+        "type": "object",
+        "properties": envelope,
+        "required": sorted(envelope),
+        **schema,
+    }
+
+
+SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
+    "manifest": manifest_schema,
+    "plan": _of(Plan, "fleetdeploy plan"),
+    "journal": _journal,
+    "status": _of(Status, "fleetdeploy status"),
+    "report": _of(Report, "fleetdeploy report"),
+    "history": _of(History, "fleetdeploy history"),
+    "explain": _of(Story, "fleetdeploy explain"),
+    "packages": _of(Packages, "fleetdeploy packages"),
+    "validate": _of(Validated, "fleetdeploy validate"),
+    "problems": _of(Problems, "fleetdeploy, problems of a manifest"),
+    "error": _of(ErrorDocument, "fleetdeploy, an error"),
+}
