@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-kill test check lint types docs soak bench schemas golden clean
+.PHONY: help demo demo-kill test check lint types docs soak bench schemas clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets

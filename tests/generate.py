@@ -8,7 +8,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,14 +35,13 @@ class Artefact:
     def read(self) -> str:
         return self.path.read_text(encoding="utf-8") if self.path.exists() else ""
 
-    @property
     def in_step(self) -> bool:
         now = self.read()
         return bool(now) and self.make(now) == now
 
     def write(self) -> bool:
         """Write the file if it is not in step; say whether it was written."""
-        if self.in_step:
+        if self.in_step():
             return False
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_text(self.make(self.read()), encoding="utf-8")
@@ -54,14 +53,14 @@ def documents(root: Path = ROOT) -> list[Path]:
     return sorted([*root.glob("*.md"), *(root / "docs").rglob("*.md")])
 
 
-def artefacts() -> Iterator[Artefact]:
-    """Yield every artefact: each schema, and each document that holds generated blocks."""
-    for name in SCHEMAS:
-        path = ROOT / SCHEMA_DIR / f"{name}.schema.json"
-        yield Artefact(path, partial(_schema, name))
-    for path in documents():
-        if OPENING.search(path.read_text(encoding="utf-8")):
-            yield Artefact(path, with_blocks)
+def artefacts() -> list[Artefact]:
+    """Return every artefact: each schema, and each document that holds generated blocks."""
+    schemas = [
+        Artefact(ROOT / SCHEMA_DIR / f"{name}.schema.json", partial(_schema, name))
+        for name in SCHEMAS
+    ]
+    pages = [path for path in documents() if OPENING.search(path.read_text(encoding="utf-8"))]
+    return [*schemas, *(Artefact(path, with_blocks) for path in pages)]
 
 
 def _schema(name: str, _: str) -> str:
@@ -102,7 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stale = 0
     for artefact in artefacts():
         name = artefact.path.relative_to(ROOT)
-        if check and not artefact.in_step:
+        if check and not artefact.in_step():
             stale += 1
             sys.stdout.write(f"{name} is not in step with the code: make schemas\n")
         elif not check and artefact.write():

@@ -4,7 +4,7 @@ Each is a function that returns Markdown; `BLOCKS` names them. `tests/generate.p
 their places.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Final, NamedTuple
 
@@ -112,9 +112,29 @@ def error_classes() -> list[type[FleetError]]:
 
 
 def commands_reference(group: click.Group) -> str:
-    """Return every command of a group with its help, arguments and flags, as Markdown."""
-    sections = (_command(context) for context in commands_of(group))
+    """Return every command of a group with its help, arguments and flags, as Markdown.
+
+    Flags that all commands share are told once, before the first.
+    """
+    contexts = list(commands_of(group))
+    rows = {context.command_path: _flag_rows(context) for context in contexts}
+    with_flags = [set(own) for own in rows.values() if own]
+    shared = set.intersection(*with_flags) if len(with_flags) > 1 else set[str]()
+    without = [f"`{path}`" for path, own in rows.items() if not own]
+    sections = [_shared_section(shared, rows, without)] if shared else []
+    for context in contexts:
+        own = [row for row in rows[context.command_path] if row not in shared]
+        sections += [_section(context, own)]
     return "\n\n".join(sections)
+
+
+def _shared_section(
+    shared: set[str], rows: Mapping[str, Sequence[str]], without: Sequence[str]
+) -> str:
+    """Return the flags of all commands, in the order in which a command tells them."""
+    ordered = next([row for row in own if row in shared] for own in rows.values() if own)
+    but = f", except {' and '.join(without)}" if without else ""
+    return "\n".join([f"All commands take these flags{but}:", "", *_table(ordered)])
 
 
 def commands_of(group: click.Group) -> Iterator[click.Context]:
@@ -134,23 +154,31 @@ def _below(context: click.Context) -> Iterator[click.Context]:
             yield from _below(inner)
 
 
-def _command(context: click.Context) -> str:
-    arguments = " ".join(
-        parameter.make_metavar(context)
-        for parameter in context.command.params
-        if isinstance(parameter, click.Argument)
-    )
+def _section(context: click.Context, flags: Sequence[str]) -> str:
+    arguments = [p for p in context.command.params if isinstance(p, click.Argument)]
+    usage = " ".join([context.command_path, "[FLAGS]", *map(_argument_name, arguments)])
     lines = [f"### {context.command_path}", "", (context.command.help or "").strip(), ""]
-    lines += ["```text", f"{context.command_path} [FLAGS] {arguments}".rstrip(), "```"]
-    rows = [
-        f"| {_flag_names(option)} | {_flag_help(option, context)} |" for option in _options(context)
-    ]
-    if rows:
-        lines += ["", "| flag | meaning |", "| --- | --- |", *rows]
-    return "\n".join(lines)
+    lines += ["```text", usage, "```"]
+    for argument in arguments:
+        if isinstance(argument.type, click.Choice):
+            lines += ["", f"{_argument_name(argument)} is one of {_choices(argument.type)}."]
+    return "\n".join([*lines, *(["", *_table(flags)] if flags else [])])
 
 
-def _options(context: click.Context) -> list[click.Option]:
+def _table(rows: Sequence[str]) -> list[str]:
+    return ["| flag | meaning |", "| --- | --- |", *rows]
+
+
+def _argument_name(argument: click.Argument) -> str:
+    name = argument.metavar or (argument.name or "").upper()
+    return name if argument.required else f"[{name}]"
+
+
+def _choices(kind: click.Choice[str]) -> str:
+    return ", ".join(f"`{choice}`" for choice in kind.choices)
+
+
+def flags_of(context: click.Context) -> list[click.Option]:
     """Return the flags of a command, without `--help`, which all have."""
     return [
         parameter
@@ -159,20 +187,27 @@ def _options(context: click.Context) -> list[click.Option]:
     ]
 
 
-def _flag_names(option: click.Option) -> str:
-    return ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+def _flag_rows(context: click.Context) -> list[str]:
+    return [f"| {_flag_name(o, context)} | {_flag_help(o, context)} |" for o in flags_of(context)]
+
+
+def _flag_name(option: click.Option, context: click.Context) -> str:
+    names = ", ".join(f"`{name}`" for name in [*option.opts, *option.secondary_opts])
+    if option.is_flag or option.count or isinstance(option.type, click.Choice):
+        return names
+    return f"{names[:-1]} {option.make_metavar(context)}`"
 
 
 def _flag_help(option: click.Option, context: click.Context) -> str:
     """Tell what a flag means, which words it takes, and what holds without it."""
     parts = [(option.help or "").strip()]
     if isinstance(option.type, click.Choice):
-        parts.append(f"One of {', '.join(f'`{choice}`' for choice in option.type.choices)}.")
-    if option.multiple:
+        parts.append(f"One of {_choices(option.type)}.")
+    if option.multiple and "repeatable" not in parts[0]:
         parts.append("Repeatable.")
-    extra = option.get_help_extra(context)
-    if "default" in extra:
-        parts.append(f"Default: `{extra['default']}`.")
+    default = option.get_help_extra(context).get("default")
+    if default is not None:
+        parts.append(f"Default: `{default}`.")
     return " ".join(part for part in parts if part).replace("|", "\\|")
 
 

@@ -26,23 +26,28 @@ def parsed(sources: list[Source]) -> list[Source]:
     return sources
 
 
+def assert_keeps(rule: Rule, sources: Sequence[Source]) -> None:
+    findings = list(rule(sources))
+    assert findings == [], "\n".join(findings)
+
+
 @pytest.mark.parametrize("rule", PACKAGE_RULES, ids=lambda rule: rule.__name__)
 def test_the_package_keeps(rule: Rule, package: Sequence[Source]) -> None:
     assert len(package) > 50
-    assert list(rule(package)) == []
+    assert_keeps(rule, package)
 
 
 @pytest.mark.parametrize("rule", TEST_RULES, ids=lambda rule: rule.__name__)
 def test_the_tests_keep(rule: Rule, tests: Sequence[Source]) -> None:
     assert len(tests) > 20
-    assert list(rule(tests)) == []
+    assert_keeps(rule, tests)
 
 
 @pytest.mark.parametrize("rule", TEXT_RULES, ids=lambda rule: rule.__name__)
 def test_the_texts_keep(rule: Rule) -> None:
     texts = read_texts()
     assert {"Makefile", "README.md", ".ci/run", "pyproject.toml"} <= {text.path for text in texts}
-    assert list(rule(texts)) == []
+    assert_keeps(rule, texts)
 
 
 def test_every_part_is_on_a_floor(package: Sequence[Source]) -> None:

@@ -18,6 +18,7 @@ from fleetdeploy.cli.render.style import Output
 from fleetdeploy.cli.rollouts import plan_command, resume_command, run_command
 from fleetdeploy.cli.simulating import simulate_command
 from fleetdeploy.cli.views import explain_command, history_command, report_command, status_command
+from fleetdeploy.engine.run import first_of
 from fleetdeploy.errors import ExitCode, FleetError, FleetRefused, ManifestInvalid
 
 
@@ -56,20 +57,29 @@ def run(words: Sequence[str]) -> int:
     try:
         code = cli.main(list(words), prog_name="fleetdeploy", standalone_mode=False)
         sys.stdout.flush()
-    except click.exceptions.Exit as left:
-        return left.exit_code
-    except click.ClickException as error:
-        error.show()
-        return ExitCode.USAGE
-    except FleetError as error:
-        return _explain(error, words)
-    except (click.Abort, KeyboardInterrupt):
-        return ExitCode.INTERRUPTED
-    except BrokenPipeError:
-        return _leave_broken_pipe()
-    except Exception as error:  # noqa: BLE001 - the last resort: a bug, told and not thrown
-        return _confess(error, words)
+    except BaseExceptionGroup as group:
+        return _end_with(first_of(group), words)
+    except BaseException as error:  # noqa: BLE001 - the last resort: told, and turned into a code
+        return _end_with(error, words)
     return int(code or ExitCode.OK)
+
+
+def _end_with(error: BaseException, words: Sequence[str]) -> int:
+    """Tell how a command ended that did not return."""
+    match error:
+        case click.exceptions.Exit():
+            return error.exit_code
+        case click.ClickException():
+            error.show()
+            return ExitCode.USAGE
+        case FleetError():
+            return _explain(error, words)
+        case click.Abort() | KeyboardInterrupt():
+            return ExitCode.INTERRUPTED
+        case BrokenPipeError():
+            return _leave_broken_pipe()
+        case _:
+            return _confess(error, words)
 
 
 def exit_code_of_error(error: FleetError) -> ExitCode:
@@ -97,7 +107,7 @@ def _leave_broken_pipe() -> int:
     return ExitCode.OK
 
 
-def _confess(error: Exception, words: Sequence[str]) -> int:
+def _confess(error: BaseException, words: Sequence[str]) -> int:
     """Tell of a bug; the traceback only for those who ask, it may quote what was sent."""
     click.echo(
         f"unexpected error: {type(error).__name__}\n"

@@ -26,7 +26,7 @@ from fleetdeploy.core.targets import Target, resolve
 from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.run import Looks
 from fleetdeploy.engine.survey import Survey, survey
-from fleetdeploy.errors import FleetError, PlanMismatch
+from fleetdeploy.errors import FleetError, FleetRefused, PlanMismatch
 from fleetdeploy.model import Phase, Until
 from fleetdeploy.storage.archive import Before, every_run, look_back
 from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
@@ -126,6 +126,7 @@ async def make_plan(
     """
     before = look_back(state_dir, wish.app_ids)
     seen = await survey(link.platform, wish.app_ids, at_once=at_once)
+    _check_credentials(seen)
     policy = policy_of(wish.rules, settings)
     apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in wish.targets)
     plan = Plan(
@@ -141,15 +142,34 @@ async def make_plan(
     return Planned(seal(plan), seen.looks(), before)
 
 
+def _check_credentials(seen: Survey) -> None:
+    """Raise `FleetRefused` if not one app could be read for want of a good token."""
+    errors = list(seen.errors.values())
+    if seen.rows or len(errors) <= 1 or not all(e.code in _TOKEN_CODES for e in errors):
+        return
+    refused = FleetRefused(
+        errors[0].code,
+        f"not one of {len(errors)} apps has a token that works: {errors[0].message}",
+        hint="put fresh tokens into the tokens file, then run again",
+        errno=errors[0].errno,
+        msg=errors[0].msg,
+    )
+    refused.credentials = True
+    raise refused
+
+
+_TOKEN_CODES = frozenset({"platform.token_refused", "auth.no_token"})
+
+
 def check_not_stale(saved: Plan, now: Plan) -> None:
     """Raise `PlanMismatch` if the platform or the manifest moved since a plan was saved."""
     _check_manifest(saved.manifest)
     moved = drifted(saved.apps, now.apps)
     if moved:
-        shown = "; ".join(moved[:SHOWN])
-        more = f"; and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+        more = [f"and {len(moved) - SHOWN} more"] if len(moved) > SHOWN else []
+        lines = ["the platform has moved since the plan was made", *moved[:SHOWN], *more]
         raise PlanMismatch(
-            f"the platform has moved since the plan was made: {shown}{more}",
+            "\n".join(lines),
             hint="make a new plan and review it: fleetdeploy plan MANIFEST --out FILE",
         )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -25,7 +25,7 @@ from fleetdeploy.cli.planning import (
 from fleetdeploy.cli.process import Interrupts, SystemClock
 from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.status import render_status
-from fleetdeploy.cli.running import Manner, Seat, Watch, take_new, take_up, work
+from fleetdeploy.cli.running import Manner, Seat, Watch, take_new, take_up, work, yield_to_newer
 from fleetdeploy.cli.watching import open_watcher
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
@@ -146,6 +146,14 @@ class Rig:
     desk: Desk
     link: Link
     watch: Watch
+    began: float
+
+    def left(self, manner: Manner) -> Manner:
+        """Count the deadline from when this process began, not from when the looks were done."""
+        if manner.deadline_s is None:
+            return manner
+        spent_s = anyio.current_time() - self.began
+        return replace(manner, deadline_s=max(0.0, manner.deadline_s - spent_s))
 
 
 @asynccontextmanager
@@ -153,12 +161,14 @@ async def rig_up(desk: Desk, plan_or_wish: Plan | Wish) -> AsyncGenerator[Rig]:
     """Connect, show progress and listen to signals while the block runs."""
     limits = limits_of(plan_or_wish.rules)
     interrupts = Interrupts(desk.say)
+    began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(interrupts.watch)
         async with open_watcher(desk) as observer:
             rng = Random()  # noqa: S311 - jitter, not a secret
             async with connect(desk.settings, limits, observer, rng) as link:
-                yield Rig(desk, link, Watch(observer, interrupts))
+                observer.show_pace(link.per_second)
+                yield Rig(desk, link, Watch(observer, interrupts), began)
         tasks.cancel_scope.cancel()
 
 
@@ -206,14 +216,18 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
 
 async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> ExitCode:
     """Create the run, work on it, and tell how it ended."""
+    for error in planned.before.unreadable:
+        rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {error.message}")
     async with take_new(rig.desk.state_dir, planned) as seat:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
+        manner = rig.left(manner)
         state = await work(seat, rig.link, rig.desk.settings, manner, rig.watch, planned.looks)
     return _tell(rig, seat, state)
 
 
 async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> ExitCode:
     recorded = read_run(desk.state_dir.run(run_id)) if run_id else latest_unfinished(desk.state_dir)
+    recorded = await yield_to_newer(desk.state_dir, recorded)
     if recorded.state.finished:
         status = summarise(recorded.plan, recorded.state, alive=recorded.alive)
         desk.say(f"run {status.run_id} is finished: there is nothing to resume")

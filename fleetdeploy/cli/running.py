@@ -93,7 +93,6 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
     `OverrideNeeded` if it was halted by its budget and no reason is given, `JournalDamaged`.
     """
     holder = this_holder()
-    await _give_up_what_is_newer(state_dir, recorded)
     with ExitStack() as held:
         with state_dir.exclusive(holder):
             held.enter_context(recorded.run.lock(holder))
@@ -186,8 +185,12 @@ def check_no_live_run(state_dir: StateDir, app_ids: Iterable[str], own: str = ""
         )
 
 
-async def _give_up_what_is_newer(state_dir: StateDir, recorded: Recorded) -> None:
-    """Close apps that a newer run planned, in case it was killed before it could say so."""
+async def yield_to_newer(state_dir: StateDir, recorded: Recorded) -> Recorded:
+    """Close apps that a newer run planned, in case it was killed before it could say so.
+
+    Returns the run as it is then; it may be finished.
+    """
     owners: Mapping[str, set[str]] = newer_owners(state_dir, recorded)
     for run_id, app_ids in owners.items():
         await supersede(recorded, run_id, app_ids, SystemClock(), this_holder())
+    return read_run(recorded.run) if owners else recorded

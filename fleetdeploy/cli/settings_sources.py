@@ -96,7 +96,7 @@ def _from_flags(flags: Mapping[str, object]) -> _Source:
 def _from_environ(environ: Mapping[str, str], names: Collection[str]) -> _Source:
     source = _Source()
     for variable, value in environ.items():
-        _take(source, variable, value, names, f"{variable} (environment)")
+        _take(source, variable, value, names, f"{_shown(variable)} (environment)")
     return source
 
 
@@ -106,8 +106,9 @@ def _take(source: _Source, variable: str, value: str, names: Collection[str], pl
         return
     name = variable.removeprefix(PREFIX).lower()
     if variable != f"{PREFIX}{name.upper()}" or name not in names:
-        known = [f"{PREFIX}{known.upper()}" for known in names]
-        source.warnings.append(f"{place}: is no setting and is ignored{_near(variable, known)}")
+        near = _near(variable, names)
+        meant = f"; did you mean {PREFIX}{near.upper()}?" if near else ""
+        source.warnings.append(f"{place}: is no setting and is ignored{meant}")
     elif value:
         source.values[name] = Said(value, place)
 
@@ -116,10 +117,10 @@ def _is_ours(variable: str) -> bool:
     return variable.upper().startswith(PREFIX)
 
 
-def _near(word: str, known: Collection[str]) -> str:
-    # Names of variables are written in capitals; somebody may have forgotten that.
-    near = difflib.get_close_matches(word.upper()[:80], [k.upper() for k in known], n=1)
-    return next((f"; did you mean {k}?" for k in known if near and k.upper() == near[0]), "")
+def _near(word: str, names: Collection[str]) -> str:
+    """Guess which setting was meant; the prefix and capitals do not count."""
+    bare = word.upper().removeprefix(PREFIX).lower()[:80]
+    return next(iter(difflib.get_close_matches(bare, names, n=1)), "")
 
 
 def _from_dotenv(path: Path, names: Collection[str], secrets: Collection[str]) -> _Source:
@@ -173,8 +174,9 @@ def _take_key(source: _Source, text: str, key: str, value: object, names: Collec
     if key in names:
         source.values[key] = Said(value, place)
     else:
-        near = _near(key.removeprefix(PREFIX), names)
-        source.problems.append(f"{place}: unknown setting{near}")
+        near = _near(key, names)
+        meant = f"; did you mean {near}?" if near else ""
+        source.problems.append(f"{place}: unknown setting{meant}")
 
 
 def _line_of(text: str, key: str) -> int | None:

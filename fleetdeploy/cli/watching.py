@@ -17,7 +17,6 @@ from fleetdeploy.cli.settings import LogFormat
 from fleetdeploy.core.records import AppFinished, Entry, RunHalted, StepFailed, StepSucceeded
 from fleetdeploy.core.records import StepDoubted as Doubted
 from fleetdeploy.core.replay import RunState
-from fleetdeploy.model import Outcome
 from fleetdeploy.ports import Call
 
 if TYPE_CHECKING:
@@ -36,8 +35,11 @@ class LogObserver:
     def recorded(self, entry: Entry) -> None:
         record = entry.record
         level = _level(record)
-        if level >= logging.INFO or self._log.is_enabled_for(level):
-            fields = record.model_dump(mode="json", exclude={"kind", "known"}, exclude_none=True)
+        if self._log.is_enabled_for(level):
+            left_out = {"kind", "known"}
+            fields = record.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+            error = fields.pop("error", {})
+            fields |= {name: error[name] for name in _TOLD if name in error}
             self._log.log(level, record.kind, seq=entry.seq, **fields)
 
     def called(self, call: Call) -> None:
@@ -55,13 +57,14 @@ def _level(record: object) -> int:
     match record:
         case RunHalted():
             return logging.WARNING
-        case AppFinished():
-            good = record.outcome in (Outcome.UNCHANGED, Outcome.RELEASED)
-            return logging.INFO if good else logging.WARNING
-        case StepSucceeded() | StepFailed() | Doubted():
+        case AppFinished() | StepSucceeded() | StepFailed() | Doubted():
             return logging.INFO
         case _:
             return logging.DEBUG
+
+
+_TOLD = ("code", "errno", "msg")
+"""Of an error; its message and hint are the code's, and `explain` tells them."""
 
 
 class Watcher:
@@ -73,6 +76,11 @@ class Watcher:
         self._progress = progress
         self._display = display
         self._log = log
+
+    def show_pace(self, pace: Callable[[], float]) -> None:
+        """Show the pace, once there is one."""
+        if isinstance(self._display, ProgressView):
+            self._display.pace = pace
 
     def begin(self, state: RunState) -> None:
         """Take in the run's apps, once they are known."""
@@ -90,15 +98,13 @@ class Watcher:
 
 
 @asynccontextmanager
-async def open_watcher(
-    desk: Desk, *, live: bool = True, pace: Callable[[], float] | None = None
-) -> AsyncGenerator[Watcher]:
+async def open_watcher(desk: Desk, *, live: bool = True) -> AsyncGenerator[Watcher]:
     """Show progress on stderr while the block runs: drawn at a terminal, else as log lines."""
     clock = anyio.current_time
     progress = Progress(clock())
     as_json = _as_json(desk.settings.log_format)
     if live and desk.watched and not as_json:
-        view = ProgressView(progress, sys.stderr, clock, colour=not desk.no_color, pace=pace)
+        view = ProgressView(progress, sys.stderr, clock, colour=not desk.no_color)
         log = LogObserver(_logger(desk, view.say, as_json=False, least=logging.WARNING))
         with view:
             async with _ticking(view.tick):

@@ -19,7 +19,7 @@ The plan makes its prediction with the same function, so that plan and run agree
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from fleetdeploy.core import sightings
+from fleetdeploy.core import endings, sightings
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -152,8 +152,6 @@ def _queued(case: Case) -> Decision:
     obstacle = _obstacle(case)
     if obstacle is not None:
         return obstacle
-    if case.app.in_doubt_before and not _silent_for(case, case.policy.settle_s):
-        return Confirm(case.policy.settle_s, "an earlier run may have just uploaded it")
     return _attempt(case, Step.UPLOAD, "not on the platform yet")
 
 
@@ -180,12 +178,7 @@ def _obstacle(case: Case) -> Decision | None:
     why = f"{whose} package {other.package_id} (version {other.version}) is in audit"
     if case.policy.wait_for_foreign:
         return Poll(why)
-    error = ErrorNote(
-        code="package.foreign_in_audit",
-        message=why,
-        hint="wait for its verdict or withdraw it, then run again; "
-        "or set rollout.foreign_package: wait",
-    )
+    error = endings.foreign_in_audit(why)
     return _end(case, Outcome.BLOCKED, error, why)
 
 
@@ -320,7 +313,13 @@ def _best(rows: tuple[Package, ...]) -> Package | None:
 
 
 def _attempt(case: Case, step: Step, why: str) -> Decision:
-    """Start a step, unless its tries are used up; then the last error is how the app ends."""
+    """Start a step, unless its tries are used up; then the last error is how the app ends.
+
+    The first step after an earlier run died in the middle of one waits until that one would show.
+    """
+    first_of_all = case.app.step is None
+    if case.app.in_doubt_before and first_of_all and not _silent_for(case, case.policy.settle_s):
+        return Confirm(case.policy.settle_s, f"{why}; but an earlier run died in the middle")
     done = case.app.attempts_of(step)
     error = case.app.error
     allowed = case.policy.attempts
@@ -356,11 +355,7 @@ def _silence(case: Case, why: str) -> Decision:
     if not _silent_for(case, case.policy.settle_s):
         return Confirm(case.policy.settle_s, why)
     assert case.app.step is not None
-    error = case.app.error or ErrorNote(
-        code="step.no_effect",
-        message=f"{case.app.step} had no effect on the platform",
-        hint="run again; if it goes on, look at the platform's console",
-    )
+    error = case.app.error or endings.no_effect(case.app.step)
     record = StepFailed(
         app_id=case.app.app_id,
         step=case.app.step,
@@ -383,42 +378,22 @@ def _still(case: Case, code: str, why: str) -> Decision:
     """Wait for something that the platform promised, but not for ever."""
     if case.sight.phase_s < case.policy.visible_s:
         return Poll(why)
-    error = ErrorNote(
-        code=code,
-        message=f"{why}, after {case.sight.phase_s:.0f} s",
-        hint="look at `fleetdeploy packages`; the next run adopts whatever is there by then",
-    )
+    error = endings.overdue(code, why, case.sight.phase_s)
     return _end(case, Outcome.FAILED, error, why)
 
 
 def _upload_failure(case: Case, row: Package) -> Note:
-    """Read the platform's reason (platform-api.md 1.1, `upload_err_code`)."""
-    code, hint = _UPLOAD_ERRORS.get(row.upload_error_code, _UPLOAD_ERROR_UNKNOWN)
-    error = ErrorNote(
-        code=code,
-        message="the platform could not build the package",
-        hint=hint,
-        errno=row.upload_error_code,
-        msg=row.upload_error_message or row.upload_status_text or None,
-    )
-    if code == "upload.refused":
+    error = endings.upload_failure(row)
+    if error.code == endings.REFUSED:
         return _end(case, Outcome.FAILED, error, error.message)
     record = StepFailed(app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, error=error)
-    return Note(record, error.message, halt=code == "upload.template_broken")
-
-
-_UPLOAD_ERROR_UNKNOWN = ("upload.failed", "see the platform's message; it is tried a few times")
-_UPLOAD_ERRORS: Mapping[int | None, tuple[str, str]] = {
-    40001: ("upload.refused", "mend this app's ext_json, then run again"),
-    69009: ("upload.unavailable", "the packaging service is down; it is tried a few times"),
-    69010: ("upload.template_broken", "mend the template or name another one, then resume"),
-}
+    return Note(record, error.message, halt=error.code == endings.TEMPLATE_BROKEN)
 
 
 def _moved_on(case: Case, row: Package) -> Decision:
     """Our package is further on than we brought it: somebody helped by hand, or a verdict fell."""
     if row.status == PackageStatus.AUDIT_FAILED:
-        return _end(case, Outcome.REJECTED, rejection(row), "the reviewer said no")
+        return _end(case, Outcome.REJECTED, endings.rejection(row), "the reviewer said no")
     stage = _STAGES.get(row.status)
     if stage is None:
         return Poll(f"the platform says {_status(row)}")
@@ -428,25 +403,11 @@ def _moved_on(case: Case, row: Package) -> Decision:
     return Note(record, f"the platform says {_status(row)}")
 
 
-def rejection(row: Package) -> ErrorNote:
-    """Return the reviewer's verdict as an error, in the reviewer's own words."""
-    return ErrorNote(
-        code="audit.rejected",
-        message="the reviewer rejected the package",
-        hint="mend what the reviewer names, then run again",
-        msg=row.audit_message or row.remark or None,
-    )
-
-
 def _withdrawn(case: Case) -> Decision:
     why = "no longer in audit: somebody withdrew it"
     if not _silent_for(case, case.policy.vanish_s):
         return Confirm(case.policy.vanish_s, why)
-    error = ErrorNote(
-        code="audit.withdrawn",
-        message="the package went back from audit without a verdict",
-        hint="run again to submit it again",
-    )
+    error = endings.withdrawn()
     return _end(case, Outcome.CANCELLED, error, why)
 
 
@@ -454,11 +415,7 @@ def _gone(case: Case) -> Decision:
     why = f"package {case.app.package_id} is no longer in the list"
     if not _silent_for(case, case.policy.vanish_s):
         return Confirm(case.policy.vanish_s, why)
-    error = ErrorNote(
-        code="package.gone",
-        message=f"package {case.app.package_id} (version {case.version}) was replaced or removed",
-        hint="see who uploaded with `fleetdeploy packages`, then run again",
-    )
+    error = endings.gone(case.app.package_id, case.version)
     return _end(case, Outcome.FAILED, error, why)
 
 

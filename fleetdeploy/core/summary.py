@@ -1,5 +1,6 @@
 """A run told to a person or a script: counts, causes, and the command to type next."""
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -187,7 +188,7 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.finished:
         if exit_code_of(state) is ExitCode.OK:
             return f"fleetdeploy report {plan.run_id}"
-        return f"fleetdeploy run {plan.manifest.path}"
+        return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
     if alive:
         return f"fleetdeploy status {plan.run_id}"
     if state.halted is not None and state.halted.cause is HaltCause.BUDGET:

@@ -150,9 +150,9 @@ _WAITING = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Choose what to tell of several errors at once: one of ours, else the first bug."""
+    """Choose what to tell of several errors at once: a bug if there is one, else one of ours."""
     leaves = list(_leaves(group))
-    return next((leaf for leaf in leaves if isinstance(leaf, FleetError)), leaves[0])
+    return next((leaf for leaf in leaves if not isinstance(leaf, FleetError)), leaves[0])
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterable[BaseException]:

@@ -63,15 +63,15 @@ class InprocTransport:
             await anyio.sleep(back_s)
             return
         await anyio.sleep(max(0.0, self._timeout_s - out_s))
-        raise AnswerLost("platform.answer_lost", f"no answer within {self._timeout_s:g} seconds")
+        raise AnswerLost("transport.timeout", f"no answer within {self._timeout_s:g} seconds")
 
 
 def _brought(delivery: Delivery) -> Reply:
     """Return the reply, or raise what a transport raises for the fault on the way."""
     kind = delivery.fault and delivery.fault.kind
     if kind is FaultKind.NOT_CONNECTED:
-        raise NotSent("platform.not_connected", "the connection was refused")
+        raise NotSent("transport.not_connected", "the connection was refused")
     if kind in _CUT_OFF:
-        raise AnswerLost("platform.answer_lost", "the connection was cut before the whole answer")
+        raise AnswerLost("transport.cut_off", "the connection was cut before the whole answer")
     assert delivery.reply is not None, "every other fault brings a reply"
     return delivery.reply

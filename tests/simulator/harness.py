@@ -1,15 +1,19 @@
 """Whole runs in virtual time: the real engine, codec, guards and journal lines, no sockets."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
+from typing import TypeVar
 
 import anyio
+from trio._core import _run as trio_run
+from trio.testing import MockClock
 
 from fleetdeploy.baidu.client import BaiduPlatform
-from fleetdeploy.baidu.tokens import StaticTokens
+from fleetdeploy.baidu.tokens import StaticTokens, TokenSource
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
 from fleetdeploy.core.decide import Policy
 from fleetdeploy.core.pace import Pace
@@ -20,15 +24,20 @@ from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
+from fleetdeploy.errors import AnswerLost, NotSent
 from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.model import AuditNote, Bundle, Phase, Until
-from fleetdeploy.ports import Call
+from fleetdeploy.ports import Call, Journal, Platform
 from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
 from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
-from fleetdeploy.storage.memory_journal import Hook, MemoryJournal
+from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
+from fleetdeploy.transport import Reply, Request, Transport
+from tests.simulator.witness import Witness
+
+T = TypeVar("T")
 
 EPOCH = datetime(2026, 11, 24, tzinfo=UTC)
 WRITER = Writer(host="here", pid=1, who="tester", tool_version="0")
@@ -46,13 +55,17 @@ FIFTH = FaultScript(
 """About 20 % of all calls go wrong in some way."""
 
 
+class Crash(Exception):  # noqa: N818 - what happens, not what went wrong
+    """The process died here."""
+
+
 class VirtualWall:
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=anyio.current_time())
 
 
 class Watcher:
-    """Notes what happens; `sent_at` are the times at which requests left."""
+    """Notes what the engine and the client report."""
 
     def __init__(self) -> None:
         self.entries: list[Entry] = []
@@ -65,16 +78,61 @@ class Watcher:
         self.calls.append(call)
 
 
-def make_target(app_id: str, *, template_id: str = "754", theme: str = "autumn") -> Target:
-    ext = canonical_json({"extAppid": app_id, "extEnable": True, "ext": {"theme": theme}})
+@dataclass
+class Outages:
+    """A transport that does not get through between some times; nothing arrives then."""
+
+    inner: Transport
+    spans: tuple[tuple[float, float], ...]
+    sent: int = 0
+
+    async def send(self, request: Request) -> Reply:
+        now = anyio.current_time()
+        if not any(start <= now < end for start, end in self.spans):
+            return await self.inner.send(request)
+        self.sent += 1
+        await anyio.sleep(0.1)
+        if self.sent % 2:
+            raise NotSent("transport.not_connected", "the platform is out")
+        raise AnswerLost("transport.cut_off", "the platform is out")
+
+
+@dataclass
+class RenewedTokens:
+    """Tokens that somebody else renews: a refused one has a successor by then."""
+
+    world: World
+
+    async def token(self, app_id: str) -> str:
+        return self.world.tokens[app_id]
+
+    async def refused(self, app_id: str, token: str) -> str | None:
+        if self.world.tokens[app_id] == token:
+            self.world.issue_token(app_id, anyio.current_time())
+        return self.world.tokens[app_id]
+
+
+def make_target(
+    app_id: str,
+    *,
+    template_id: str = "754",
+    theme: str = "autumn",
+    version: str = "10.30.0.3",
+    direct_commit: bool = False,
+) -> Target:
+    wish: dict[str, object] = {"extAppid": app_id, "extEnable": True, "ext": {"theme": theme}}
+    if direct_commit:
+        wish["directCommit"] = True
+    ext = canonical_json(wish)
     fingerprint = fingerprint_of(template_id, ext)
     bundle = Bundle(
         template_id=template_id,
         ext_json=ext,
-        version="10.30.0.3",
+        version=version,
         description=describe("autumn storefront", fingerprint),
         fingerprint=fingerprint,
         audit=AuditNote("routine template update", "submitted by the agency"),
+        direct_commit=direct_commit,
     )
     return Target(app_id, f"client {app_id}", {}, "all", bundle)
 
@@ -85,7 +143,12 @@ def app_ids(count: int) -> list[str]:
 
 @dataclass
 class Night:
-    """One world and what is wanted of it; each `live` is one process's life on the same journal."""
+    """One world and what is wanted of it; each `live` is one process's life on the same journal.
+
+    `doubted` are the apps that an earlier run left in doubt. `around_platform` and `around_journal`
+    put a wrapper around a part, for tests that break it. `state` is how the last life left the
+    live state, `data` the journal. The same seed and the same times give the same night.
+    """
 
     scenario: Scenario
     targets: tuple[Target, ...]
@@ -98,78 +161,175 @@ class Night:
     until: Until = Until.RELEASED
     wait: bool = True
     deadline_s: float | None = None
+    grace_s: float = 5.0
+    override_reason: str | None = None
+    journal_latency_s: float = 0.0
+    outages: tuple[tuple[float, float], ...] = ()
+    doubted: frozenset[str] = frozenset()
+    tokens: TokenSource | None = None
+    around_platform: Callable[[Platform], Platform] = lambda platform: platform
+    around_journal: Callable[[Journal], Journal] = lambda journal: journal
+    platform: World | None = None
+    faults: Faults | None = None
     data: bytes = b""
     watcher: Watcher = field(default_factory=Watcher)
     calls: Counter[str] = field(default_factory=Counter)
     lives: int = 0
+    steering: Steering = field(default_factory=lambda: Steering(failures_allowed=0))
+    state: RunState | None = None
+    now: float = 0.0
 
     def __post_init__(self) -> None:
         ids = [target.app_id for target in self.targets]
-        self.world = World.from_scenario(self.scenario, ids)
-        self.faults = Faults(self.scenario.faults, seed=self.scenario.seed)
-        self.transport = InprocTransport(self.world, self.faults)
+        self.world = self.platform or World.from_scenario(self.scenario, ids)
+        self.faults = self.faults or Faults(self.scenario.faults, seed=self.scenario.seed)
+        self.effects_before = len(self.world.effects)
+        inner = Outages(InprocTransport(self.world, self.faults), self.outages)
+        self.witness = Witness(inner, self.world.owner)
+
+    def tomorrow(self, **changes: object) -> "Night":
+        """Return another run on the same world: fresh journal, fresh books."""
+        fresh: dict[str, object] = {
+            "platform": self.world,
+            "faults": self.faults,
+            "data": b"",
+            "watcher": Watcher(),
+            "calls": Counter(),
+            "lives": 0,
+            "state": None,
+            **changes,
+        }
+        return replace(self, **fresh)  # type: ignore[arg-type]  # any field by name
+
+    def copy(self) -> "Night":
+        """Return the same night in a world of its own, as it stands now."""
+        return deepcopy(self, {id(self.scenario): self.scenario, id(self.targets): self.targets})
 
     async def live(
         self, *, hook: Hook | None = None, killed: Callable[[], bool] = lambda: False
     ) -> RunState:
-        """Work on the run in one process's life; `self.data` is the journal it leaves."""
-        journal = (
-            MemoryJournal(VirtualWall(), data=self.data, hook=hook)
-            if hook
-            else MemoryJournal(VirtualWall(), data=self.data)
+        """Work on the run in one process's life; `self.data` is the journal it leaves.
+
+        If it was killed that is what was durable, else all that was written.
+        """
+        journal = MemoryJournal(
+            VirtualWall(),
+            latency_s=self.journal_latency_s,
+            data=self.data,
+            hook=self._hook(hook),
         )
+        # The order in which tasks are run is trio's to choose; with this it is the seed's.
+        trio_run._r.seed(f"{self.seed}/{self.lives}")
+        self.witness.begin(self.lives, journal.contents.entries)
+        self.state = None
         try:
-            return await self._work(journal)
+            self.state = await self._work(journal)
+            return self.state
         finally:
             self.data = journal.durable if killed() else journal.data
+            self.durable_bytes = len(journal.durable)
             self.lives += 1
+            self.now = anyio.current_time()
 
-    async def live_until(self, kill_at_s: float) -> RunState | None:
-        """Live, but be killed after so many seconds; None if it came to that."""
+    async def live_until(self, kill_at_s: float, *, keep: float = 1.0) -> RunState | None:
+        """Live, but be killed after so many seconds; None if it came to that.
+
+        Of what was written and not yet durable, the disk keeps the share `keep`.
+        """
         state: RunState | None = None
         with anyio.move_on_after(kill_at_s):
             state = await self.live()
+        if state is None:
+            loose = len(self.data) - self.durable_bytes
+            self.data = self.data[: self.durable_bytes + round(loose * keep)]
         return state
+
+    async def crash_at(self, seq: int, moment: Moment, *, keep: bool = True) -> RunState | None:
+        """Live, but die as record `seq` is written or has become durable; None if it came to that.
+
+        `keep` says whether the disk kept what was written and not yet durable.
+        """
+        crashed = False
+
+        def hook(now: Moment, entry: Entry) -> None:
+            nonlocal crashed
+            if (now, entry.seq) == (moment, seq):
+                crashed = True
+                raise Crash
+
+        try:
+            return await self.live(hook=hook, killed=lambda: crashed and not keep)
+        except Exception:
+            if not crashed:
+                raise
+        return None
 
     async def _work(self, journal: MemoryJournal) -> RunState:
         state = self.replayed(journal.contents.entries)
-        first = RunResumed(until=self.until, writer=WRITER) if state.header else _header(self.until)
+        if state.finished:
+            return state
+        first = (
+            RunResumed(until=self.until, writer=WRITER, override_reason=self.override_reason)
+            if state.header
+            else _header(self.until)
+        )
         state.apply(await journal.append(first))
+        return await self._rollout(journal, state).work()
+
+    def _rollout(self, journal: MemoryJournal, state: RunState) -> Rollout:
         rng = Random(f"{self.seed}/{self.lives}")
         pacer = Pacer(Pace(self.rate), in_flight=self.in_flight)
-        baidu = BaiduPlatform(
-            self.transport, StaticTokens(self.world.tokens), on_call=self._called
-        )
-        rollout = Rollout(
+        calls: Counter[str] = Counter()
+
+        def called(call: Call) -> None:
+            calls[call.endpoint] += 1
+            self.calls[call.endpoint] += 1
+            self.watcher.called(call)
+
+        tokens = self.tokens or StaticTokens(self.world.tokens)
+        baidu = self.around_platform(BaiduPlatform(self.witness, tokens, on_call=called))
+        self.steering = Steering(failures_allowed=self.failures_allowed)
+        return Rollout(
             self.targets,
             GuardedPlatform(baidu, pacer, rng=rng),
-            Ledger(journal, state, self.watcher),
-            Steering(failures_allowed=self.failures_allowed),
+            Ledger(self.around_journal(journal), state, self.watcher),
+            self.steering,
             options=RunOptions(
                 policy=self.policy,
                 polls=self.polls,
                 in_flight=self.in_flight,
                 wait=self.wait,
                 deadline_s=self.deadline_s,
+                grace_s=self.grace_s,
             ),
             rng=rng,
-            calls=lambda: self.calls,
+            calls=lambda: calls,
             per_second=lambda: pacer.pace.rate,
         )
-        return await rollout.work()
+
+    def _hook(self, hook: Hook | None) -> Hook:
+        """Let the witness see each record, before the hook of the test may crash."""
+
+        def both(moment: Moment, entry: Entry) -> None:
+            self.witness.saw(moment, entry)
+            if hook is not None:
+                hook(moment, entry)
+
+        return both
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Return what the journal says."""
+        return MemoryJournal(VirtualWall(), data=self.data).contents.entries
 
     def replayed(self, entries: Iterable[Entry] | None = None) -> RunState:
-        state = RunState.new(target.app_id for target in self.targets)
-        if entries is None:
-            entries = MemoryJournal(VirtualWall(), data=self.data).contents.entries
-        return replay(state, list(entries))
+        state = RunState.new((target.app_id for target in self.targets), self.doubted)
+        return replay(state, list(self.entries() if entries is None else entries))
 
     def phases(self) -> Counter[Phase]:
         return Counter(app.phase for app in self.replayed().apps.values())
 
-    def _called(self, call: Call) -> None:
-        self.calls[call.endpoint] += 1
-        self.watcher.called(call)
+    def phase_of(self) -> Mapping[str, Phase]:
+        return {app.app_id: app.phase for app in self.replayed().apps.values()}
 
 
 def _header(until: Until) -> RunStarted:
@@ -189,3 +349,10 @@ def make_night(apps: int, **changes: object) -> Night:
     assert isinstance(scenario, Scenario)
     targets = tuple(make_target(app_id) for app_id in app_ids(apps))
     return Night(scenario, targets, **changes)  # type: ignore[arg-type]  # any field by name
+
+
+def in_virtual_time(main: Callable[[], Awaitable[T]], *, start_s: float = 0.0) -> T:
+    """Run `main` on a virtual clock of its own, for tests of many short nights."""
+    clock = MockClock(autojump_threshold=0)
+    clock.jump(start_s)
+    return anyio.run(main, backend="trio", backend_options={"clock": clock})

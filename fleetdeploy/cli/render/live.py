@@ -55,7 +55,7 @@ class ProgressView:
     ) -> None:
         self._progress = progress
         self._clock = clock
-        self._pace = pace
+        self.pace = pace
         self._drawn_s = float("-inf")
         self._broken = False
         console = Console(
@@ -136,8 +136,8 @@ class ProgressView:
 
     def _calls(self, now_s: float) -> str:
         told = calls_of(self._progress, now_s)
-        if self._pace is not None:
-            told.insert(1, f"pace {self._pace():.1f}/s")
+        if self.pace is not None:
+            told.insert(1, f"pace {self.pace():.1f}/s")
         return "  ".join([*told, span(now_s - self._progress.started_s)])
 
     def _notes(self) -> list[Text]:

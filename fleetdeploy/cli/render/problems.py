@@ -79,7 +79,7 @@ def render_error(error: FleetError, style: Style) -> str:
     """
     first, *others = map(safe, error.message.splitlines() or [""])
     lines = [f"{style.paint('error:', Tone.BAD)} {first} [{safe(error.code)}]"]
-    lines += [f"  {line}" for line in others]
+    lines += [f"  {line}" for line in others if line]
     if isinstance(error, PlatformError) and error.msg:
         number = "" if error.errno is None else f" {error.errno}"
         lines.append(f'  the platform:{number} "{words(error.msg)}"')

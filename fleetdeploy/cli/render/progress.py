@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from fleetdeploy.cli.render.layout import words
+from fleetdeploy.cli.render.layout import count_of, words
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.lifecycle import TERMINAL, event_of, next_phase
@@ -160,4 +160,4 @@ def calls_of(progress: Progress, now_s: float) -> list[str]:
     throttled = progress.results[CallResult.THROTTLED]
     lost = progress.results[CallResult.LOST]
     told += [f"{throttled} throttled"] if throttled else []
-    return told + ([f"{lost} answers lost"] if lost else [])
+    return told + ([f"{count_of(lost, 'answer')} lost"] if lost else [])

@@ -1,0 +1,254 @@
+"""Judges a night, finished or interrupted, against its world: each checker returns complaints.
+
+They read the simulated world, the journal's records and what the witness saw at the door; they
+share no code with the engine, and none of them asks the live state what became of an app, except
+the one that compares it with the journal.
+"""
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
+
+from fleetdeploy.core.pace import burst_for
+from fleetdeploy.core.records import (
+    AppFinished,
+    Entry,
+    RunFinished,
+    RunHalted,
+    RunResumed,
+    RunStopped,
+    StepDoubted,
+    StepFailed,
+    StepStarted,
+    StepSucceeded,
+)
+from fleetdeploy.model import Outcome, PackageStatus, Phase
+from fleetdeploy.simulator.endpoints import Endpoint
+from fleetdeploy.simulator.ledger import Effect, EffectKind
+from fleetdeploy.simulator.rows import Row
+from tests.simulator.harness import EPOCH, Night
+from tests.simulator.witness import Answer, Sent
+
+CHANGES = {Endpoint.UPLOAD, Endpoint.SUBMIT_AUDIT, Endpoint.RELEASE}
+TICK_S = 0.002
+"""A journal keeps whole milliseconds, cut off."""
+
+Expected = Mapping[str, Collection[Phase]]
+
+
+def check(night: Night, expected: Expected | None = None) -> None:
+    """Assert that a process's life came to its own end and that nothing is wrong with the night."""
+    found = [*complaints(night), *ended(night), *outcomes(night, expected or {})]
+    assert found == []
+
+
+def complaints(night: Night) -> list[str]:
+    """Return all that must hold at any moment, also right after a kill."""
+    return [
+        *done_twice(night),
+        *unlawful(night),
+        *foreign_effects(night),
+        *too_fast(night),
+        *unannounced(night),
+        *unaccounted(night),
+        *hasty(night),
+        *replayed_otherwise(night),
+    ]
+
+
+def done_twice(night: Night) -> Iterator[str]:
+    """Promise 1: no effect is repeated while it stands."""
+    for effect in night.world.duplicates():
+        yield f"done twice: {effect.kind} of {effect.app_id} at {effect.at:.3f}"
+
+
+def unlawful(night: Night) -> Iterator[str]:
+    """Promise 2, as the platform sees it: nothing is asked that its state forbids."""
+    for violation in night.world.violations:
+        yield (
+            f"unlawful: {violation.endpoint} of {violation.app_id} at {violation.at:.3f}: "
+            f"{violation.errno} {violation.reason}"
+        )
+
+
+def foreign_effects(night: Night) -> Iterator[str]:
+    """Promise 2: what is sent is the bundle, and only packages of this bundle are moved."""
+    bundles = {target.app_id: target.bundle for target in night.targets}
+    for effect in effects_of(night):
+        bundle = bundles[effect.app_id]
+        ours = f"[fd:{bundle.fingerprint}]"
+        if not effect.version_desc.endswith(ours) or effect.template_id != bundle.template_id:
+            yield f"not ours: {effect.kind} of {effect.app_id}: {effect.version_desc!r}"
+        if effect.kind is EffectKind.UPLOAD and effect.version != bundle.version:
+            yield f"wrong version: upload of {effect.app_id}: {effect.version}"
+
+
+def effects_of(night: Night) -> list[Effect]:
+    """The effects since this night began on its world."""
+    return list(night.world.effects[night.effects_before :])
+
+
+def too_fast(night: Night) -> Iterator[str]:
+    """Promise 3: no second holds more than pace and burst, and no more are out than may be.
+
+    Lives are looked at one by one, since a test may let the next begin in the very next moment.
+    """
+    allowed = night.rate + burst_for(night.rate)
+    for life, times in _by_life(night.witness.sent).items():
+        most = most_in_one_second(times)
+        if most > allowed:
+            yield f"too fast: {most} requests in one second of life {life}, {allowed} may be"
+    if night.world.traffic.most_in_flight > night.in_flight:
+        yield f"too many at once: {night.world.traffic.most_in_flight}"
+
+
+def _by_life(sent: Iterable[Sent]) -> Mapping[int, list[float]]:
+    times: dict[int, list[float]] = defaultdict(list)
+    for one in sent:
+        times[one.life].append(one.at)
+    return times
+
+
+def most_in_one_second(times: Iterable[float]) -> int:
+    """Return the most of these times, which do not go back, in any half-open second."""
+    window: deque[float] = deque()
+    most = 0
+    for at in times:
+        window.append(at)
+        while window[0] <= at - 1.0 + 1e-9:
+            window.popleft()
+        most = max(most, len(window))
+    return most
+
+
+def unannounced(night: Night) -> Iterator[str]:
+    """J1 and J2, at the door: a change leaves only under its durable intent, and nothing else
+    leaves for that app before the result is durable.
+    """
+    under: dict[tuple[int, str], Sent] = {}
+    for sent in night.witness.sent:
+        where = f"{sent.endpoint} of {sent.app_id} at {sent.at:.3f}"
+        if sent.endpoint not in CHANGES:
+            if sent.own and isinstance(sent.last, StepStarted):
+                yield f"result not recorded before {where}"
+            continue
+        intent = sent.last
+        if not (sent.own and isinstance(intent, StepStarted) and _fits(intent, sent)):
+            yield f"unannounced: {where}"
+        before = under.get((sent.life, sent.app_id))
+        if before and before.last is intent and before.answer is not Answer.NO:
+            yield f"sent again under one intent: {where}"
+        under[sent.life, sent.app_id] = sent
+
+
+def _fits(intent: StepStarted, sent: Sent) -> bool:
+    same_package = intent.package_id == sent.package_id or sent.endpoint == Endpoint.UPLOAD
+    return intent.step.value == sent.endpoint.value and same_package
+
+
+def unaccounted(night: Night) -> Iterator[str]:
+    """J1, afterwards: each effect in the world has an intent of its own in the journal before it.
+
+    Records of an app alternate as they must: the result of a step before the next one's intent.
+    """
+    intents: dict[tuple[str, str], list[float]] = defaultdict(list)
+    open_step: dict[str, StepStarted] = {}
+    for entry in night.entries():
+        record = entry.record
+        if isinstance(record, StepStarted):
+            intents[record.app_id, record.step].append(_seconds(entry))
+            if record.app_id in open_step:
+                yield f"no result before the next intent: record {entry.seq}"
+            open_step[record.app_id] = record
+        elif isinstance(record, StepSucceeded | StepFailed | AppFinished):
+            open_step.pop(record.app_id, None)
+    done: Counter[tuple[str, str]] = Counter()
+    for effect in effects_of(night):
+        key = (effect.app_id, effect.kind.value)
+        done[key] += 1
+        before = [at for at in intents[key] if at <= effect.at + TICK_S]
+        if len(before) < done[key]:
+            yield f"no intent in the journal: {effect.kind} of {effect.app_id} at {effect.at:.3f}"
+
+
+def _seconds(entry: Entry) -> float:
+    """A record's time on the virtual clock."""
+    return (entry.at - EPOCH).total_seconds()
+
+
+def hasty(night: Night) -> Iterator[str]:
+    """J3: a step in doubt fails only by silence: of the settle time, and seen by a look after it.
+
+    Doubt begins when the answer was lost, or with the process that found the step unanswered.
+    """
+    since: dict[str, float] = {}
+    resumed = 0.0
+    looks = _looks(night.witness.sent)
+    for entry in night.entries():
+        record, at = entry.record, _seconds(entry)
+        if isinstance(record, RunResumed):
+            resumed = at
+        elif isinstance(record, StepStarted | StepSucceeded):
+            since.pop(record.app_id, None)
+        elif isinstance(record, StepDoubted):
+            since[record.app_id] = at
+        elif isinstance(record, StepFailed) and record.settled:
+            quiet_from = max(resumed, since.get(record.app_id, resumed))
+            quiet_until = quiet_from + night.policy.settle_s - TICK_S
+            if not any(quiet_until <= look <= at + TICK_S for look in looks[record.app_id]):
+                yield f"settled too soon: record {entry.seq}, {record.step} of {record.app_id}"
+        elif isinstance(record, StepFailed) and record.app_id in since:
+            yield f"given up in doubt: record {entry.seq}, {record.step} of {record.app_id}"
+
+
+def _looks(sent: Iterable[Sent]) -> Mapping[str, list[float]]:
+    looks: dict[str, list[float]] = defaultdict(list)
+    for one in sent:
+        if one.endpoint == Endpoint.LIST and one.answer is Answer.YES:
+            looks[one.app_id].append(one.at)
+    return looks
+
+
+def replayed_otherwise(night: Night) -> Iterator[str]:
+    """J4: the journal tells what the live state was when the last life ended."""
+    replayed = night.replayed()
+    if night.state is not None and night.state != replayed:
+        yield "the replayed state differs from the live one"
+
+
+def ended(night: Night) -> Iterator[str]:
+    """A life that came to its own end says why, once, and finished means that every app is."""
+    entries = night.entries()
+    last = entries[-1].record
+    if not isinstance(last, RunFinished | RunStopped | RunHalted):
+        yield f"the last record is {last.kind}"
+    over = all(phase.value in set(Outcome) for phase in night.phase_of().values())
+    if over != isinstance(last, RunFinished):
+        yield f"the last record is {last.kind}, and all apps at their end is {over}"
+    for entry in entries[:-1]:
+        if isinstance(entry.record, RunFinished):
+            yield f"finished before its end: record {entry.seq}"
+
+
+def outcomes(night: Night, expected: Expected) -> Iterator[str]:
+    """Each app's end is what the world shows, and, where the test knows, what had to come."""
+    touched = {effect.app_id for effect in effects_of(night)}
+    phases = night.phase_of()
+    for target in night.targets:
+        app_id = target.app_id
+        phase = phases[app_id]
+        rows = night.world.packages(app_id, night.now)
+        ours = [row for row in rows if row.description == target.bundle.description]
+        live = any(row.status == PackageStatus.ONLINE for row in ours)
+        if live != (phase in {Phase.RELEASED, Phase.UNCHANGED}):
+            yield f"{app_id} is {phase}, and its package online is {live}"
+        if phase is Phase.UNCHANGED and app_id in touched:
+            yield f"{app_id} is unchanged, and was changed"
+        if phase is Phase.REJECTED and not _newest(ours, PackageStatus.AUDIT_FAILED):
+            yield f"{app_id} is rejected, and the platform shows no verdict"
+        if app_id in expected and phase not in expected[app_id]:
+            yield f"{app_id} is {phase}, expected {sorted(expected[app_id])}"
+
+
+def _newest(rows: list[Row], status: PackageStatus) -> bool:
+    newest = max(rows, key=lambda row: row.number, default=None)
+    return newest is not None and newest.status == status

@@ -1,0 +1,420 @@
+"""What a plan says, and that it says what the run would do."""
+
+import json
+from dataclasses import replace
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from fleetdeploy.core.decide import Confirm, Do, Note, Policy, Poll, Rest, Sight, decide
+from fleetdeploy.core.plan import (
+    Action,
+    OnlineNote,
+    Past,
+    Plan,
+    PlannedApp,
+    check_digest,
+    drifted,
+    plan_app,
+    plan_unread,
+    seal,
+)
+from fleetdeploy.core.records import ErrorNote
+from fleetdeploy.core.replay import AppState, advance
+from fleetdeploy.errors import PlanMismatch
+from fleetdeploy.model import Bundle, Package, Step, Until
+from tests.unit.core_builders import (
+    APP,
+    OTHERS,
+    OURS,
+    VERSION,
+    failed_row,
+    make_bundle,
+    make_plan,
+    make_planned,
+    make_row,
+    make_target,
+    uploading_row,
+)
+
+OLD_EXT = '{"ext":{"theme":"summer"},"extAppid":"100000282","extEnable":true}'
+
+
+def planned(
+    *rows: Package,
+    policy: Policy | None = None,
+    until: Until = Until.RELEASED,
+    past: Past | None = None,
+    bundle: Bundle | None = None,
+    in_doubt_before: bool = False,
+) -> PlannedApp:
+    """Plan an app that looks like `rows`; `past` is what history knows of the older rollout."""
+    history = {(APP, OTHERS): past} if past else {}
+    return plan_app(
+        make_target(bundle=bundle),
+        rows,
+        policy or Policy(),
+        until,
+        history,
+        in_doubt_before=in_doubt_before,
+    )
+
+
+def part(app: PlannedApp) -> tuple[Action, Step | None, str]:
+    return app.action, app.start, app.reason
+
+
+# --- why ---
+
+
+def test_an_app_with_nothing_online_is_uploaded() -> None:
+    app = planned()
+    assert part(app) == (Action.UPLOAD, Step.UPLOAD, "nothing is online yet")
+    assert (app.online, app.changed, app.unknown, app.package_id) == (None, None, (), None)
+
+
+def test_an_app_with_older_content_online_is_uploaded_and_the_changed_keys_are_named() -> None:
+    app = planned(
+        make_row(1, fingerprint=OTHERS, version="9.9"),
+        past=Past(template_id="754", ext_json=OLD_EXT),
+    )
+    assert part(app) == (
+        Action.UPLOAD,
+        Step.UPLOAD,
+        "the content differs from what is online (version 9.9)",
+    )
+    assert (app.changed, app.unknown) == (("ext.theme",), ())
+    assert app.online == OnlineNote(version="9.9", fingerprint=OTHERS)
+
+
+def test_another_template_is_named_before_keys() -> None:
+    app = planned(
+        make_row(1, fingerprint=OTHERS),
+        past=Past(template_id="700", ext_json=make_bundle().ext_json),
+    )
+    assert app.reason == "template 754 instead of 700 (online)"
+    assert app.changed == ()
+
+
+def test_content_that_our_history_does_not_know_is_said_to_be_unknown() -> None:
+    app = planned(make_row(1, fingerprint=OTHERS))
+    assert app.changed is None
+    assert app.unknown == (
+        "which keys differ from what is online: our history does not know it",
+    )
+
+
+def test_what_is_online_and_not_ours_is_said() -> None:
+    app = planned(make_row(1, fingerprint=None, version="7"))
+    assert app.reason == "what is online (version 7) is not ours"
+    assert app.unknown != ()
+
+
+def test_content_that_is_online_already_is_left_alone() -> None:
+    app = planned(make_row(1, version="9.9"))
+    assert part(app) == (Action.UNCHANGED, None, "its content is already online")
+    assert app.online == OnlineNote(version="9.9", fingerprint=OURS)
+
+
+def test_content_that_is_online_goes_up_again_where_the_manifest_says_so() -> None:
+    app = planned(make_row(1), policy=Policy(skip_unchanged=False))
+    assert part(app) == (
+        Action.UPLOAD,
+        Step.UPLOAD,
+        "the same content is online, and skip_unchanged is off",
+    )
+
+
+def test_content_that_was_rejected_before_is_said_with_the_reviewers_words() -> None:
+    app = planned(make_row(5, said="类目不符"))
+    assert app.reason == (
+        "nothing is online yet; the reviewer rejected this very content before (类目不符)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "start", "where"),
+    [
+        (uploading_row(), Step.AWAIT_UPLOAD, "being built"),
+        (make_row(3), Step.SUBMIT_AUDIT, "built"),
+        (make_row(4), Step.AWAIT_AUDIT, "in audit"),
+        (make_row(6), Step.RELEASE, "approved"),
+    ],
+)
+def test_a_package_of_ours_is_adopted_where_it_is(row: Package, start: Step, where: str) -> None:
+    app = planned(row)
+    assert part(app) == (Action.ADOPT, start, f"ours is there already ({where})")
+    assert app.package_id == row.package_id
+
+
+def test_a_foreign_package_in_audit_blocks() -> None:
+    app = planned(make_row(4, "9", fingerprint=None, version="8"))
+    assert part(app) == (
+        Action.BLOCKED,
+        None,
+        "somebody else's package 9 (version 8) is in audit",
+    )
+    assert app.error is not None
+    assert app.error.code == "package.foreign_in_audit"
+
+
+def test_a_foreign_package_in_audit_also_blocks_what_is_built_already() -> None:
+    app = planned(make_row(3), make_row(4, "9", fingerprint=None, version="8"))
+    assert part(app) == (
+        Action.BLOCKED,
+        None,
+        "somebody else's package 9 (version 8) is in audit",
+    )
+
+
+def test_a_foreign_package_in_audit_is_waited_for_where_the_manifest_says_so() -> None:
+    rows = (make_row(4, "9", fingerprint=OTHERS, version="8"),)
+    app = planned(*rows, policy=Policy(wait_for_foreign=True))
+    assert part(app) == (
+        Action.WAIT,
+        Step.UPLOAD,
+        "an earlier rollout's package 9 (version 8) is in audit",
+    )
+
+
+def test_who_waits_with_a_built_package_is_told_for_what() -> None:
+    rows = (make_row(3), make_row(4, "9", fingerprint=None, version="8"))
+    app = planned(*rows, policy=Policy(wait_for_foreign=True))
+    assert (app.action, app.start) == (Action.WAIT, Step.SUBMIT_AUDIT)
+    assert "package 9 (version 8) is in audit" in app.reason
+
+
+def test_an_app_that_could_not_be_read_says_why() -> None:
+    error = ErrorNote(code="platform.busy", message="busy")
+    app = plan_unread(make_target(), error, in_doubt_before=True)
+    assert part(app) == (
+        Action.UNKNOWN,
+        Step.UPLOAD,
+        "its packages could not be read: busy",
+    )
+    assert (app.error, app.unknown, app.in_doubt_before) == (
+        error,
+        ("what is on the platform",),
+        True,
+    )
+
+
+def test_an_app_that_a_run_left_in_doubt_is_planned_as_an_upload() -> None:
+    app = planned(in_doubt_before=True)
+    assert (app.action, app.start, app.in_doubt_before) == (Action.UPLOAD, Step.UPLOAD, True)
+
+
+def test_an_adopted_package_of_a_run_in_doubt_is_planned_as_adopted() -> None:
+    app = planned(make_row(3), in_doubt_before=True)
+    assert (app.action, app.start) == (Action.ADOPT, Step.SUBMIT_AUDIT)
+
+
+@pytest.mark.parametrize(
+    ("row", "until"),
+    [
+        (make_row(3), Until.UPLOADED),
+        (make_row(6), Until.UPLOADED),
+        (make_row(6), Until.APPROVED),
+    ],
+)
+def test_an_app_that_is_there_already_starts_with_nothing(row: Package, until: Until) -> None:
+    assert planned(row, until=until).start is None
+
+
+def test_what_the_manifest_says_is_in_the_plan_and_comes_out_again() -> None:
+    target = make_target(bundle=make_bundle(direct_commit=True))
+    app = plan_app(target, (), Policy(), Until.RELEASED, {})
+    assert app.target() == target
+
+
+# --- the plan is what happens ---
+
+row_lists = st.lists(
+    st.one_of(
+        st.builds(
+            make_row,
+            st.sampled_from([1, 3, 4, 5, 6, 7, 8]),
+            st.integers(1, 9).map(str),
+            fingerprint=st.sampled_from([OURS, OURS, OTHERS, None]),
+            version=st.sampled_from([VERSION, "9.9"]),
+        ),
+        st.just(uploading_row()),
+        st.just(failed_row()),
+    ),
+    max_size=4,
+    unique_by=lambda row: row.package_id or object(),
+).map(tuple)
+
+
+def first_step(rows: tuple[Package, ...], policy: Policy, until: Until) -> tuple[AppState, object]:
+    """Do what the engine does with one look, up to the first call or pause."""
+    app, bundle = AppState(APP), make_bundle()
+    while not app.terminal:
+        decision = decide(app, bundle, Sight(rows), policy, until)
+        if not isinstance(decision, Note):
+            return app, decision
+        app = advance(app, decision.record)
+    return app, None
+
+
+@settings(deadline=None)
+@pytest.mark.slow
+@given(
+    row_lists,
+    st.builds(Policy, skip_unchanged=st.booleans(), wait_for_foreign=st.booleans()),
+    st.sampled_from(Until),
+)
+def test_the_prediction_is_what_the_engine_would_do(
+    rows: tuple[Package, ...], policy: Policy, until: Until
+) -> None:
+    app = planned(*rows, policy=policy, until=until)
+    after, decision = first_step(rows, policy, until)
+    assert app.package_id == after.package_id
+    assert app.error == after.error
+    assert app.reason
+    if after.terminal:
+        assert app.action.value == after.phase.value
+        assert app.start is None
+    elif isinstance(decision, Do):
+        assert app.start is decision.record.step
+        assert (app.action is Action.UPLOAD) == (decision.record.step is Step.UPLOAD)
+    else:
+        assert isinstance(decision, Poll | Rest | Confirm)
+        assert app.action in {Action.WAIT, Action.ADOPT}
+
+
+@settings(deadline=None)
+@pytest.mark.slow
+@given(row_lists)
+def test_a_plan_of_what_was_planned_and_not_moved_has_not_drifted(rows: tuple[Package, ...]) -> None:
+    assert drifted([planned(*rows)], [planned(*rows[::-1])]) == []
+
+
+# --- the whole plan ---
+
+
+def test_a_plan_counts_its_actions_and_knows_whether_anything_changes() -> None:
+    unchanged = make_planned("1", (make_row(1),))
+    upload = make_planned("2")
+    assert make_plan(unchanged, upload).counts == {Action.UNCHANGED: 1, Action.UPLOAD: 1}
+    assert make_plan(unchanged, upload).has_changes
+    assert not make_plan(unchanged).has_changes
+
+
+def test_a_plan_knows_who_is_in_doubt() -> None:
+    plan = make_plan(make_planned("1"), planned(in_doubt_before=True))
+    assert plan.doubted() == (APP,)
+    assert [target.app_id for target in plan.targets()] == ["1", APP]
+
+
+def test_a_plan_that_was_saved_and_read_is_the_same_and_whole() -> None:
+    plan = make_plan(
+        planned(make_row(1, fingerprint=OTHERS), past=Past(template_id="754", ext_json=OLD_EXT)),
+        plan_unread(make_target("2", name="火锅"), ErrorNote(code="c", message="m", msg="网络繁忙")),
+    )
+    read = Plan.model_validate_json(plan.model_dump_json())
+    assert read == plan
+    check_digest(read, "plan.json")
+
+
+def leaves(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in leaves(inner, (*path, key))]
+    if isinstance(value, list):
+        return [leaf for key, inner in enumerate(value) for leaf in leaves(inner, (*path, key))]
+    return [path]
+
+
+TAMPERED = {
+    str: lambda value: value + "0",
+    bool: lambda value: not value,
+    int: lambda value: value + 1,
+    float: lambda value: value + 1.0,
+}
+FIXED = {("schema_version",), ("created_at",), ("run_kind",), ("until",), ("apps", 0, "action"),
+         ("apps", 0, "start")}  # fmt: skip
+"""Not any value is valid here; these are changed to another valid one below."""
+
+
+def test_any_change_of_a_sealed_plan_shows() -> None:
+    plan = make_plan(planned(make_row(1, fingerprint=OTHERS)))
+    document = json.loads(plan.model_dump_json())
+    changed = 0
+    for path in leaves(document):
+        tampered = json.loads(plan.model_dump_json())
+        place = tampered
+        for key in path[:-1]:
+            place = place[key]
+        value = place[path[-1]]
+        if path in FIXED or value is None:
+            continue
+        place[path[-1]] = TAMPERED[type(value)](value)
+        with pytest.raises(PlanMismatch):
+            check_digest(Plan.model_validate(tampered), "plan.json")
+        changed += 1
+    assert changed > 25
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"until": Until.APPROVED},
+        {"apps": ()},
+        {"waves": ("all", "more")},
+        {"apps": (make_planned().model_copy(update={"action": Action.UNCHANGED}),)},
+        {"apps": (make_planned().model_copy(update={"start": None}),)},
+        {"digest": ""},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_a_changed_plan_is_refused_with_its_place(changes: dict[str, object]) -> None:
+    plan = make_plan().model_copy(update=changes)
+    with pytest.raises(PlanMismatch, match=r"^plan\.json: the plan was changed"):
+        check_digest(plan, "plan.json")
+
+
+def test_sealing_again_changes_nothing() -> None:
+    assert seal(make_plan()) == make_plan()
+
+
+# --- drift ---
+
+
+def test_what_moved_since_the_plan_was_saved_is_told() -> None:
+    was = [planned(make_row(3)), make_planned("2")]
+    now = [planned(make_row(1, version="9.9")), make_planned("2")]
+    assert drifted(was, now) == [
+        f"{APP}: planned adopt (nothing online, package 58210), now unchanged (9.9 online)"
+    ]
+
+
+@pytest.mark.parametrize(
+    "now",
+    [
+        (make_row(4),),
+        (make_row(3, "7"),),
+        (make_row(3), make_row(1, "1", fingerprint=None)),
+        (),
+    ],
+)
+def test_a_move_on_the_platform_is_drift(now: tuple[Package, ...]) -> None:
+    assert len(drifted([planned(make_row(3))], [planned(*now)])) == 1
+
+
+def test_other_words_are_no_drift() -> None:
+    was = planned(make_row(5, said="a"))
+    assert drifted([was], [planned(make_row(5, said="b"))]) == []
+    assert drifted([was], [was.model_copy(update={"name": "new"})]) == []
+
+
+def test_a_version_replaced_online_is_drift() -> None:
+    was = planned(make_row(1, fingerprint=OTHERS, version="1"))
+    now = planned(replace(make_row(1, fingerprint=OTHERS), version="2"))
+    assert drifted([was], [now]) == [
+        f"{APP}: planned upload (1 online), now upload (2 online)",
+    ]
+
+
+def test_an_app_that_is_gone_is_drift_and_no_traceback() -> None:
+    assert len(drifted([planned()], [])) == 1

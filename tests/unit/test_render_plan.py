@@ -1,0 +1,196 @@
+"""The plan as people read it."""
+
+from datetime import timedelta, timezone
+
+import pytest
+
+from fleetdeploy.cli.render.plan import budget, render_plan
+from fleetdeploy.cli.render.style import PLAIN, Output, Style
+from fleetdeploy.cli.render.validated import Validated, render_validated
+from fleetdeploy.core.plan import Action, Plan, check_digest
+from fleetdeploy.model import Step
+from tests.builders import NOTE, make_plan, make_planned, make_rules
+
+STYLE = Style(zone=timezone(timedelta(hours=8), "CST"))
+
+
+def mixed_plan() -> Plan:
+    return make_plan(
+        [
+            make_planned("100000282", name="火锅店"),
+            make_planned(
+                "100000283",
+                direct_commit=True,
+                changed=("ext.theme", "window"),
+                unknown=("which keys differ",),
+                in_doubt_before=True,
+            ),
+            make_planned("7", action=Action.BLOCKED, start=None, reason="no category", error=NOTE),
+            make_planned(
+                "8",
+                action=Action.ADOPT,
+                start=Step.AWAIT_AUDIT,
+                reason="ours is there already (in audit)",
+                template_id="755",
+            ),
+        ]
+    )
+
+
+def test_a_small_plan_has_a_line_for_each_app_and_ends_in_the_next_command() -> None:
+    assert render_plan(mixed_plan(), Output.TEXT, STYLE, saved="my plan.json") == (
+        "plan      20261124-0307-k3f9\n"
+        "manifest  storefront (shop.yaml)\n"
+        "template  754 (3 apps), 755 (1 app)\n"
+        "version   10.30.0.3\n"
+        "until     released\n"
+        "budget    5% of 4 is 1: halts on the 2nd failure\n"
+        "pace      10 calls per second, 32 at once\n"
+        "made      2026-11-24 11:07:00 CST\n"
+        "\n"
+        "4 apps: + 2 upload, > 1 adopt, ! 1 blocked\n"
+        "\n"
+        "+ 100000282  火锅店         upload       nothing is online yet\n"
+        "+ 100000283  Hot Pot House  upload       nothing is online yet; changes ext.theme, "
+        "window; an earlier run left it in doubt: looks first; "
+        "submits at upload: no submit_audit step\n"
+        "! 7          Hot Pot House  -            no category; "
+        "wait for the review of the category\n"
+        "> 8          Hot Pot House  await_audit  ours is there already (in audit)\n"
+        "\n"
+        "not known:\n"
+        "  which keys differ (1 app: 100000283)\n"
+        "\n"
+        "next: fleetdeploy run --plan 'my plan.json'"
+    )
+
+
+def large_plan() -> Plan:
+    uploads = [make_planned(str(100 + number)) for number in range(60)]
+    others = [
+        make_planned("7", action=Action.BLOCKED, start=None, reason="no category", error=NOTE),
+        *(
+            make_planned(str(900 + n), action=Action.UNCHANGED, start=None, reason="is online")
+            for n in range(2)
+        ),
+    ]
+    return make_plan([*uploads, *others])
+
+
+def test_a_large_fleet_is_grouped_by_reason_after_what_is_not_routine() -> None:
+    text = render_plan(large_plan(), Output.TEXT, STYLE)
+    assert text.split("\n\n")[1:] == [
+        "63 apps: + 60 upload, = 2 unchanged, ! 1 blocked",
+        (
+            "! 7        Hot Pot House  -       no category; wait for the review of the category\n"
+            "+ 60 apps                 upload  nothing is online yet: "
+            "100, 101, 102, 103, 104, 105, 106, 107, 108, 109 and 50 more\n"
+            "= 2 apps                  -       is online: 900, 901"
+        ),
+        "next: fleetdeploy run shop.yaml",
+    ]
+
+
+def test_verbose_lists_every_app_of_a_large_fleet() -> None:
+    text = render_plan(large_plan(), Output.TEXT, STYLE, verbose=True)
+    assert sum(line.startswith(("+ ", "! ", "= ")) for line in text.splitlines()) == 63
+
+
+def test_a_plan_without_changes_names_no_command() -> None:
+    plan = make_plan([make_planned("1", action=Action.UNCHANGED, start=None)])
+    last = render_plan(plan, Output.TEXT, STYLE).splitlines()[-1]
+    assert last == "nothing to do: every app has its content online"
+
+
+def test_waves_are_shown_where_there_are_several() -> None:
+    plan = make_plan(
+        [make_planned("1", wave="canary"), make_planned("2", wave="rest")],
+        waves=("canary", "rest"),
+    )
+    text = render_plan(plan, Output.TEXT, STYLE)
+    assert "waves     canary, rest\n" in text
+    assert "+ 2  Hot Pot House  rest    upload  nothing is online yet" in text
+
+
+def test_markdown_is_a_document_for_a_review() -> None:
+    text = render_plan(mixed_plan(), Output.MARKDOWN, STYLE)
+    assert text.startswith("# Plan `20261124-0307-k3f9`\n\n|  |  |\n| --- | --- |\n")
+    assert "| blocked | `7` | Hot Pot House | all | - | no category; " in text
+    assert "submits at upload: no submit\\_audit step |" in text
+    assert text.endswith("\n\nNext: `fleetdeploy run shop.yaml`")
+
+
+def test_the_json_is_the_plan_itself() -> None:
+    plan = mixed_plan()
+    text = render_plan(plan, Output.JSON, STYLE)
+    assert Plan.model_validate_json(text) == plan
+    assert '"schema_version": 1' in text
+    assert "火锅店" in text
+    check_digest(Plan.model_validate_json(text), "stdout")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "ordinal"),
+    [
+        (0, "1st"),
+        (1, "2nd"),
+        (2, "3rd"),
+        (3, "4th"),
+        (10, "11th"),
+        (11, "12th"),
+        (12, "13th"),
+        (20, "21st"),
+        (111, "112th"),
+    ],
+)
+def test_the_budget_says_which_failure_halts(allowed: int, ordinal: str) -> None:
+    expected = f"5% of 214 is {allowed}: halts on the {ordinal} failure"
+    assert budget("5%", allowed, 214) == expected
+
+
+def test_a_budget_that_is_a_number_is_not_told_twice() -> None:
+    rules = make_rules(max_failures="3", failures_allowed=3)
+    text = render_plan(make_plan(1, rules=rules), Output.TEXT, PLAIN)
+    assert "budget    3: halts on the 4th failure\n" in text
+
+
+def test_an_empty_plan_is_still_a_plan() -> None:
+    text = render_plan(make_plan(0), Output.TEXT, STYLE)
+    assert "0 apps: nothing to do" in text
+
+
+def validated() -> Validated:
+    return Validated(
+        name="storefront",
+        path="my shop.yaml",
+        digest="52b1c0ff",
+        apps=214,
+        waves=("canary", "rest"),
+        templates={"755": 1, "754": 213},
+        versions={"10.30.0.3": 214},
+        direct_commit=2,
+        max_failures="5%",
+        failures_allowed=10,
+    )
+
+
+def test_a_valid_manifest_is_told_what_it_comes_to() -> None:
+    assert render_validated(validated(), Output.TEXT, PLAIN) == (
+        "my shop.yaml: valid\n"
+        "\n"
+        "manifest  storefront\n"
+        "apps      214\n"
+        "template  754 (213 apps), 755 (1 app)\n"
+        "version   10.30.0.3\n"
+        "waves     canary, rest\n"
+        "budget    5% of 214 is 10: halts on the 11th failure\n"
+        "note      2 apps submit at upload (directCommit): no submit_audit step\n"
+        "\n"
+        "next: fleetdeploy plan 'my shop.yaml'"
+    )
+    assert (
+        Validated.model_validate_json(render_validated(validated(), Output.JSON, PLAIN))
+        == validated()
+    )
+    markdown = render_validated(validated(), Output.MARKDOWN, PLAIN)
+    assert markdown.startswith("# storefront is valid\n\n|  |  |\n")

@@ -1,0 +1,222 @@
+"""Status, report and history as people and scripts read them."""
+
+import json
+from datetime import timedelta, timezone
+
+from fleetdeploy.cli.render.history import HistoryRow, history_row, render_history
+from fleetdeploy.cli.render.report import Report, first_steps, render_report
+from fleetdeploy.cli.render.status import render_status
+from fleetdeploy.cli.render.style import ANSI, PLAIN, Output, Style
+from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    HaltCause,
+    RunFinished,
+    RunHalted,
+    RunRecord,
+)
+from fleetdeploy.core.summary import Status, summarise
+from tests.builders import (
+    NOTE,
+    START,
+    blocked,
+    make_entries,
+    make_plan,
+    make_planned,
+    make_state,
+    released,
+)
+
+STYLE = Style(zone=timezone(timedelta(hours=8), "CST"))
+RECORDS: list[RunRecord | AnyAppRecord] = [
+    *released("1"),
+    *blocked("2"),
+    *blocked("33"),
+    RunFinished(calls={"upload": 3, "packages": 14}),
+]
+
+
+def small_plan() -> Plan:
+    return make_plan([make_planned("1", name="火锅店"), make_planned("2"), make_planned("33")])
+
+
+def finished() -> Status:
+    plan = small_plan()
+    return summarise(plan, make_state(plan, RECORDS), alive=False)
+
+
+STATUS_TEXT = """\
+rollout 20261124-0307-k3f9 of storefront: finished
+started 2026-11-24 11:07:00 CST, took 16m 00s
+
+  released  1
+  blocked   2
+  total     3
+
+2 apps: no service category of the app is approved yet \
+(服务类目审核通过后，可以提交小程序代码包审核) [platform.category_not_approved]
+  2, 33
+  hint: wait for the review of the category
+
+17 calls to the platform, 5.7 per app
+"""
+
+
+def test_status_groups_failures_by_cause_and_ends_in_the_next_command() -> None:
+    expected = f"{STATUS_TEXT}\nnext: fleetdeploy run shop.yaml"
+    assert render_status(finished(), Output.TEXT, STYLE) == expected
+
+
+def test_status_of_a_halted_run_says_why_and_what_to_do() -> None:
+    plan = small_plan()
+    halt = RunHalted(cause=HaltCause.BUDGET, error=NOTE.model_copy(update={"msg": None}))
+    state = make_state(plan, [*blocked("2"), halt])
+    text = render_status(summarise(plan, state, alive=False), Output.TEXT, STYLE)
+    assert text.startswith(
+        "rollout 20261124-0307-k3f9 of storefront: halted\n"
+        "started 2026-11-24 11:07:00 CST, last change 2026-11-24 11:10:00 CST\n"
+        "halted: no service category of the app is approved yet [platform.category_not_approved]\n"
+        "  hint: wait for the review of the category\n"
+    )
+    assert text.splitlines()[-1].startswith("next: fleetdeploy resume 20261124-0307-k3f9")
+
+
+def test_status_of_a_superseded_run_names_the_newer_one() -> None:
+    plan = small_plan()
+    state = make_state(plan, [RunFinished(superseded_by="20261125-0307-m2p4")])
+    text = render_status(summarise(plan, state, alive=False), Output.TEXT, STYLE)
+    assert "its apps were taken over by run 20261125-0307-m2p4\n" in text
+
+
+def test_status_of_a_run_without_records_is_told_too() -> None:
+    plan = make_plan(0)
+    status = summarise(plan, make_state(plan), alive=True).model_copy(update={"started_at": None})
+    text = render_status(status, Output.TEXT, STYLE)
+    assert text.startswith("rollout 20261124-0307-k3f9 of storefront: running\nnot started\n")
+    assert "no apps" in text
+
+
+def test_bars_and_colours_come_only_with_their_style() -> None:
+    plain = render_status(finished(), Output.TEXT, PLAIN)
+    painted = render_status(finished(), Output.TEXT, ANSI)
+    assert "#" not in plain
+    assert "\x1b" not in plain
+    assert "  \x1b[33mblocked   2  ##############################\x1b[0m\n" in painted
+    assert "  \x1b[32mreleased  1  ###############\x1b[0m\n" in painted
+
+
+def test_status_as_json_is_the_status_model() -> None:
+    text = render_status(finished(), Output.JSON, ANSI)
+    assert Status.model_validate_json(text) == finished()
+    assert json.loads(text)["schema_version"] == 1
+
+
+def test_status_as_markdown_has_the_same_facts() -> None:
+    text = render_status(finished(), Output.MARKDOWN, STYLE)
+    assert text.startswith("# Run `20261124-0307-k3f9`: finished\n")
+    assert "| blocked | 2 |" in text
+    assert "| 2 | `platform.category_not_approved` |" in text
+    assert text.endswith("Next: `fleetdeploy run shop.yaml`")
+
+
+def test_report_adds_every_app_and_the_totals() -> None:
+    started = first_steps(make_entries(RECORDS))
+    text = render_report(finished(), small_plan(), Output.TEXT, STYLE, started=started)
+    assert text.startswith(STATUS_TEXT)
+    table, totals, last = text.removeprefix(STATUS_TEXT + "\n").split("\n\n")
+    head, first, *_ = table.splitlines()
+    assert head.split() == [
+        "app", "name", "outcome", "version", "package", "started", "last", "change", "why",
+    ]  # fmt: skip
+    assert first == (
+        "1    火锅店         released  10.30.0.3  58210    "
+        "2026-11-24 11:08:00 CST  2026-11-24 11:16:00 CST  nothing is online yet"
+    )
+    assert totals == (
+        "totals\n"
+        "  apps                     3\n"
+        "  duration           16m 00s\n"
+        "  calls                   17\n"
+        "  calls per app          5.7\n"
+        "  calls to packages       14\n"
+        "  calls to upload          3"
+    )
+    assert last == "next: fleetdeploy run shop.yaml"
+
+
+def test_report_as_json_has_a_row_for_each_app() -> None:
+    started = first_steps(make_entries(RECORDS))
+    text = render_report(finished(), small_plan(), Output.JSON, STYLE, started=started)
+    report = Report.model_validate_json(text)
+    assert report.schema_version == 1
+    assert report.status == finished()
+    assert [(row.app_id, row.outcome) for row in report.apps] == [
+        ("1", "released"),
+        ("2", "blocked"),
+        ("33", "blocked"),
+    ]
+    assert report.apps[0].template_id == "754"
+    assert report.apps[0].fingerprint == "0123456789"
+    assert report.apps[0].started_at == START + timedelta(minutes=1)
+    assert report.totals.calls_by_endpoint == {"packages": 14, "upload": 3}
+    assert report.totals.duration_s == 960.0
+
+
+def test_report_as_markdown_has_tables_of_apps_and_totals() -> None:
+    text = render_report(finished(), small_plan(), Output.MARKDOWN, STYLE)
+    assert "\n## Apps\n\n| app | name | outcome |" in text
+    assert "| `1` | 火锅店 | released | 10.30.0.3 | 58210 |" in text
+    assert "| calls to packages | 14 |" in text
+
+
+def test_report_of_an_unfinished_run_has_no_duration() -> None:
+    plan = small_plan()
+    status = summarise(plan, make_state(plan, released("1")), alive=True)
+    text = render_report(status, plan, Output.TEXT, STYLE)
+    assert "duration" not in text
+    assert "  calls            0\n  calls per app  0.0\n" in text
+
+
+def history() -> list[HistoryRow]:
+    old = history_row(finished())
+    new = HistoryRow(
+        run_id="20261125-0307-m2p4",
+        manifest="火锅",
+        state="interrupted",
+        started_at=START + timedelta(days=1),
+        next="fleetdeploy resume 20261125-0307-m2p4",
+    )
+    broken = HistoryRow(run_id="20261123-0307-x1y2", state="its journal is damaged")
+    return [broken, old, new]
+
+
+def test_history_lists_the_newest_first_in_columns() -> None:
+    assert render_history(history(), Output.TEXT, STYLE) == (
+        "run                 kind     manifest    state                   "
+        "started                  took     apps\n"
+        "20261125-0307-m2p4  rollout  火锅        interrupted             "
+        "2026-11-25 11:07:00 CST  -        -\n"
+        "20261124-0307-k3f9  rollout  storefront  finished                "
+        "2026-11-24 11:07:00 CST  16m 00s  3 apps: 1 released, 2 blocked\n"
+        "20261123-0307-x1y2  rollout              its journal is damaged  "
+        "-                        -        -\n"
+        "\n"
+        "next: fleetdeploy resume 20261125-0307-m2p4"
+    )
+
+
+def test_history_as_json_and_markdown() -> None:
+    document = json.loads(render_history(history(), Output.JSON, STYLE))
+    assert document["schema_version"] == 1
+    assert [run["state"] for run in document["runs"]] == [
+        "interrupted",
+        "finished",
+        "its journal is damaged",
+    ]
+    assert "| `20261124-0307-k3f9` |" in render_history(history(), Output.MARKDOWN, STYLE)
+
+
+def test_an_empty_history_says_so() -> None:
+    assert render_history([], Output.TEXT, STYLE) == "no runs yet"
+    assert render_history([], Output.MARKDOWN, STYLE) == "No runs yet."
+    assert json.loads(render_history([], Output.JSON, STYLE)) == {"schema_version": 1, "runs": []}
