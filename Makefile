@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-kill test check lint types docs soak bench schemas clean
+.PHONY: help demo demo-kill test check lint types docs soak bench generate clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,7 +45,7 @@ bench: $(READY) ## the benchmarks, as a table
 soak: $(READY) ## seeded nights until MINUTES are up (default 10)
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
 
-schemas: $(READY) ## write the JSON Schemas and generated docs from the code
+generate: $(READY) ## write the JSON Schemas and the generated docs from the code
 	@$(BIN)/python -m tests.generate
 
 clean: ## remove the environment and caches

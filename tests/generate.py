@@ -22,7 +22,8 @@ SCHEMA_DIR: Final = "fleetdeploy/schemas"
 BLOCK: Final = re.compile(
     r"^<!-- generated: (?P<name>[a-z-]+) -->\n(?P<text>.*?)^<!-- end -->$", re.DOTALL | re.MULTILINE
 )
-OPENING: Final = re.compile(r"<!-- generated:")
+OPENING: Final = re.compile(r"(?<!`)<!-- generated:")
+"""In backticks the marker is only spoken of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         name = artefact.path.relative_to(ROOT)
         if check and not artefact.in_step():
             stale += 1
-            sys.stdout.write(f"{name} is not in step with the code: make schemas\n")
+            sys.stdout.write(f"{name} is not in step with the code: make generate\n")
         elif not check and artefact.write():
             sys.stdout.write(f"{name} written\n")
     return 1 if stale else 0

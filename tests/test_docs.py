@@ -58,7 +58,7 @@ def text_of(path: str) -> str:
 
 @pytest.mark.parametrize("artefact", artefacts(), ids=lambda artefact: relative(artefact.path))
 def test_an_artefact_is_in_step_with_the_code(artefact: Artefact) -> None:
-    assert artefact.in_step(), "type: make schemas"
+    assert artefact.in_step(), "type: make generate"
 
 
 def test_every_block_that_is_made_is_shown_somewhere() -> None:
@@ -217,8 +217,9 @@ def test_the_codes_of_the_run_are_found() -> None:
 
 def test_the_readme_names_what_a_newcomer_types() -> None:
     readme = text_of("README.md")
-    wanted = {"make demo", "make test", "make check", *COMMANDS}
-    missing = sorted(name for name in wanted if not re.search(rf"{name}\b", readme))
+    wanted = ["make demo", "make test", "make check"]
+    wanted += [f"fleetdeploy {name}" for name in ("validate", "plan", "run", "resume", "status")]
+    missing = [name for name in wanted if not re.search(rf"{name}\b", readme)]
     assert missing == [], missing
 
 
@@ -226,26 +227,53 @@ def test_the_changelog_has_a_place_for_what_comes() -> None:
     assert "\n## [Unreleased]\n" in text_of("CHANGELOG.md")
 
 
+def test_every_decision_says_what_was_given_up() -> None:
+    decisions = sorted((ROOT / "docs" / "decisions").glob("*.md"))
+    numbers = [path.name.partition("-")[0] for path in decisions]
+    assert numbers == [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    for path in decisions:
+        headings = re.findall(r"^#+ .*$", path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert headings[0].startswith(f"# {int(path.name[:4])}. ")
+        assert headings[1:] == ["## Context", "## Decision", "## What we gave up"]
+
+
 # What is named must be there
 
 
-NAMED_IN = [
-    *((relative(path), path.read_text(encoding="utf-8")) for path in DOCUMENTS),
-    *((source.path, source.text) for source in read_sources("fleetdeploy")),
-]
+PAGES = [(relative(path), path.read_text(encoding="utf-8")) for path in DOCUMENTS]
+SOURCES = [(source.path, source.text) for source in read_sources("fleetdeploy")]
+NAMED_IN = [*PAGES, *SOURCES]
+FENCED = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 
 
 def test_every_command_that_is_named_exists() -> None:
     known = {path.split()[1] for path in COMMANDS}
-    named = {
-        (path, word)
-        for path, text in NAMED_IN
-        for word in re.findall(
-            r"(?:`|\$ |hint=f?[\"']|return f?[\"']|^)fleetdeploy ([a-z]+)\b", text, re.MULTILINE
-        )
-    }
-    missing = sorted((path, word) for path, word in named if word not in known)
+    missing = sorted((path, word) for path, word in named_commands() if word not in known)
     assert missing == [], missing
+
+
+def named_commands() -> Iterator[tuple[str, str]]:
+    """Yield the commands that pages show in code, and that messages tell people to type."""
+    for path, text in PAGES:
+        shown = [*FENCED.findall(text), *re.findall(r"`([^`\n]+)`", without_code(text))]
+        for piece in shown:
+            for word in re.findall(r"(?:^|\$ |&& |\()fleetdeploy ([a-z]+)\b", piece, re.MULTILINE):
+                yield path, word
+    for path, text in SOURCES:
+        for word in re.findall(r"(?:`|\$ |(?:hint=|return )f?[\"'])fleetdeploy ([a-z]+)\b", text):
+            yield path, word
+
+
+def test_every_make_target_that_is_named_exists() -> None:
+    named = {
+        (path, word) for path, text in PAGES for word in re.findall(r"\bmake ([a-z-]+)`", text)
+    }
+    missing = sorted((path, word) for path, word in named if word not in make_targets())
+    assert missing == [], missing
+
+
+def make_targets() -> set[str]:
+    return set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
 
 
 def test_every_flag_that_is_named_exists() -> None:
@@ -301,7 +329,7 @@ def anchors_of(text: str) -> set[str]:
 
 
 def without_code(text: str) -> str:
-    return re.sub(r"^```.*?^```$", "", text, flags=re.DOTALL | re.MULTILINE)
+    return FENCED.sub("", text)
 
 
 def test_a_broken_link_is_seen(tmp_path: Path) -> None:
@@ -328,11 +356,20 @@ def test_an_example_manifest_loads_and_names_its_schema(path: Path) -> None:
 
 def test_make_help_lists_every_target_that_people_need() -> None:
     makefile = text_of("Makefile")
-    targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     phony = set(re.findall(r"[a-z-]+", makefile.partition(".PHONY:")[2].partition("\n")[0]))
-    assert phony == targets
+    assert phony == make_targets()
     explained = set(re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE))
     assert {"demo", "demo-kill", "test", "check"} <= explained
+
+
+def test_every_program_that_make_runs_exists() -> None:
+    modules = set(re.findall(r"-m (tests[.\w]*)", text_of("Makefile")))
+    files = set(re.findall(r"\btests/\w+\.py\b", text_of("Makefile")))
+    assert {"tests.generate", "tests.bench", "tests.soak"} <= modules
+    paths = {name: ROOT / name.replace(".", "/") for name in modules}
+    missing = {n for n, p in paths.items() if not p.with_suffix(".py").is_file() and not p.is_dir()}
+    missing |= {name for name in files if not (ROOT / name).is_file()}
+    assert missing == set(), missing
 
 
 def test_the_merge_check_runs_what_the_readme_names_and_nothing_else() -> None:

@@ -210,6 +210,8 @@ def _uploaded(case: Case) -> Decision:
         return _gone(case)
     if row.status != PackageStatus.DEVELOPMENT:
         return _moved_on(case, row)
+    if case.bundle.direct_commit:
+        return _still(case, "upload.not_submitted", "the platform has not submitted it yet")
     return _obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
 
 
@@ -317,8 +319,7 @@ def _attempt(case: Case, step: Step, why: str) -> Decision:
 
     The first step after an earlier run died in the middle of one waits until that one would show.
     """
-    first_of_all = case.app.step is None
-    if case.app.in_doubt_before and first_of_all and not _silent_for(case, case.policy.settle_s):
+    if case.app.in_doubt_before and not _silent_for(case, case.policy.settle_s):
         return Confirm(case.policy.settle_s, f"{why}; but an earlier run died in the middle")
     done = case.app.attempts_of(step)
     error = case.app.error

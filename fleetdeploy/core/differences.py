@@ -14,9 +14,14 @@ def changed_keys(before: str, after: str, *, most: int = 50) -> tuple[str, ...]:
     return tuple(paths)
 
 
+def _same(one: object, other: object) -> bool:
+    """Compare as JSON does: `1` is not `true`, whatever Python says."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def _differences(before: object, after: object, path: str) -> list[str]:
     if not isinstance(before, dict) or not isinstance(after, dict):
-        return [] if before == after else [path or "(all of it)"]
+        return [] if _same(before, after) else [path or "(all of it)"]
     found: list[str] = []
     for key in before.keys() | after.keys():
         inner = f"{path}.{key}" if path else str(key)

@@ -79,7 +79,7 @@ class Pace(Meter):
         Calls that left before the last cut say nothing about the new rate and do not cut again.
         """
         self._throttled += 1
-        if sent_at >= self._cut_at:
+        if sent_at > self._cut_at:
             self._refused_rate = self.rate
             self._set_rate(max(self.rate * CUT, SLOWEST_PER_S))
             self._cut_at = now
@@ -89,7 +89,7 @@ class Pace(Meter):
 
     def succeeded(self, *, sent_at: float) -> None:
         """Grow back towards the declared rate after a call that left at `sent_at` went through."""
-        if self.rate < self.declared and sent_at >= self._cut_at:
+        if self.rate < self.declared and sent_at > self._cut_at:
             self._set_rate(min(self.rate * self._growth(), self.declared))
 
     def _growth(self) -> float:

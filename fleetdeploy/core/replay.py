@@ -43,8 +43,9 @@ from fleetdeploy.model import Outcome, Phase, Step, Until
 class AppState:
     """Where one app is. `attempt` counts the tries of `step`, the last step that was started.
 
-    `known` are the keys of rows that looked like ours before that step (see `sightings.py`).
-    `in_doubt_before` says that an earlier run left a step of this app in doubt.
+    `known` are the keys of rows that looked like ours before the upload (see `sightings.py`).
+    `version` is that of an adopted package. `in_doubt_before` says that a step which is over for
+    this run may still take effect: an earlier run died in it, or the app was given up in it.
     """
 
     app_id: str
@@ -68,6 +69,16 @@ class AppState:
         return self.phase in SENT
 
     @property
+    def unsettled(self) -> bool:
+        """Whether something that was sent for this app may not show on the platform yet."""
+        return self.in_doubt_before or self.phase in SENT or self.phase in _JUST_SENT
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether something that was sent for this app may not show on the platform yet."""
+        return self.in_doubt_before or self.phase in SENT or self.phase in _JUST_SENT
+
+    @property
     def outcome(self) -> Outcome | None:
         return Outcome(self.phase.value) if self.terminal else None
 
@@ -75,18 +86,23 @@ class AppState:
         return self.attempt if self.step is step else 0
 
 
+_JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
+"""The platform said yes, perhaps a moment ago: calls take effect with a delay."""
+
+
+_JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
+"""The platform said yes, perhaps a moment ago: calls take effect with a delay."""
+
+
 def advance(app: AppState, record: AnyAppRecord) -> AppState:
     """Return the app after a record; raise `IllegalTransition` where the table has none."""
     phase = next_phase(app.phase, event_of(record))
     match record:
         case StepStarted():
-            return replace(
-                app,
-                phase=phase,
-                step=record.step,
-                attempt=record.attempt,
-                known=record.known or app.known,
+            started = replace(
+                app, phase=phase, step=record.step, attempt=record.attempt, in_doubt_before=False
             )
+            return _afresh(started, record.known) if record.step is Step.UPLOAD else started
         case PackageFound():
             return replace(
                 app,
@@ -99,10 +115,18 @@ def advance(app: AppState, record: AnyAppRecord) -> AppState:
         case StepSucceeded():
             package_id = record.package_id or app.package_id
             return replace(app, phase=phase, package_id=package_id, error=None)
-        case StepFailed() | StepDoubted() | AppFinished():
+        case StepFailed() | StepDoubted():
             return replace(app, phase=phase, error=record.error)
+        case AppFinished():
+            doubt = app.in_doubt or app.in_doubt_before
+            return replace(app, phase=phase, error=record.error, in_doubt_before=doubt)
         case _:
             assert_never(record)
+
+
+def _afresh(app: AppState, known: tuple[str, ...]) -> AppState:
+    """Forget the package that was adopted or made before: another one is on its way."""
+    return replace(app, package_id=None, version=None, known=known)
 
 
 @dataclass(slots=True)
@@ -142,10 +166,10 @@ class RunState:
 
     def check(self, record: RunRecord | AnyAppRecord) -> None:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
+        if self.finished or isinstance(record, RunStarted) != (self.header is None):
+            raise IllegalTransition(f"{record.kind} cannot come here")
         if isinstance(record, AnyAppRecord):
             advance(self._app(record.app_id), record)
-        elif isinstance(record, RunStarted) != (self.header is None):
-            raise IllegalTransition(f"{record.kind} cannot come here")
 
     def apply(self, entry: Entry) -> None:
         """Take one record into the state.

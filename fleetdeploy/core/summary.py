@@ -173,12 +173,11 @@ def exit_code_of(state: RunState) -> ExitCode:
     if state.halted is not None:
         credentials = state.halted.cause is HaltCause.CREDENTIALS
         return ExitCode.CREDENTIALS if credentials else ExitCode.HALTED
-    missed = any(app.terminal and app.outcome not in _GOOD for app in state.apps.values())
-    if state.finished:
-        return ExitCode.INCOMPLETE if missed else ExitCode.OK
-    if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
-        return ExitCode.INCOMPLETE if missed else ExitCode.OK
-    return ExitCode.UNFINISHED
+    resting = state.stopped is not None and state.stopped.reason is StopReason.RESTING
+    if not state.finished and not resting:
+        return ExitCode.UNFINISHED
+    there = (app.outcome in _GOOD or (resting and not app.terminal) for app in state.apps.values())
+    return ExitCode.OK if all(there) else ExitCode.INCOMPLETE
 
 
 def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:

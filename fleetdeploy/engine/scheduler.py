@@ -63,6 +63,7 @@ class Scheduler(Generic[Item]):
         self._order += 1
         due = anyio.current_time() + wanted.delay_s
         heappush(self._later, (due, self._order, not wanted.urgent, item))
+        self._changed.set()
 
     def drain(self) -> None:
         """Start nothing more; `run` returns when what is under way has ended or was cancelled."""

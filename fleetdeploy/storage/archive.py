@@ -19,13 +19,14 @@ from fleetdeploy.errors import (
     PlanMismatch,
     RunNotFound,
 )
-from fleetdeploy.model import Outcome, Phase
+from fleetdeploy.model import Outcome
 from fleetdeploy.ports import Journal, WallClock
 from fleetdeploy.storage.locks import Holder
 from fleetdeploy.storage.run_dir import RunDir, StateDir
 
-HISTORY_RUNS = 5
-"""How many runs back the history looks for what an app got: plans are large files."""
+HISTORY_RUNS = 10
+"""How many runs are read at least: plans are large files, and nights are many. More are read only
+until every app was found in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class Before:
 def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
     """Read what earlier runs say about these apps; damaged runs are set aside and named."""
     wanted = frozenset(app_ids)
+    unseen = set(wanted)
     doubted: set[str] = set()
     open_runs: list[Recorded] = []
     unreadable: list[FleetError] = []
@@ -150,10 +152,13 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
             continue
         if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
             open_runs.append(recorded)
-            doubted |= wanted & _doubted(recorded.state)
-        if seen < HISTORY_RUNS:
-            seen += 1
-            _remember(history, recorded.plan, wanted)
+        # Only the newest run that knows an app can have left it in doubt: it settled the others.
+        doubted |= unseen & _doubted(recorded.state)
+        unseen -= recorded.state.apps.keys()
+        _remember(history, recorded.plan, wanted)
+        seen += 1
+        if seen >= HISTORY_RUNS and not unseen:
+            break
     return Before(
         frozenset(doubted),
         tuple(run for run in open_runs if not run.alive),
@@ -168,12 +173,8 @@ def open_apps(state: RunState) -> set[str]:
 
 
 def _doubted(state: RunState) -> set[str]:
-    """Apps of a dead run whose last step may still take effect, inherited doubt included."""
-    return {
-        app.app_id
-        for app in state.apps.values()
-        if app.in_doubt or (app.phase is Phase.QUEUED and app.in_doubt_before)
-    }
+    """Return the apps whose last step may not show yet, inherited doubt included."""
+    return {app.app_id for app in state.apps.values() if app.unsettled}
 
 
 def _remember(history: dict[tuple[str, str], Past], plan: Plan, wanted: frozenset[str]) -> None:

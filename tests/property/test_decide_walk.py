@@ -285,7 +285,7 @@ def test_what_is_released_is_online_and_was_approved(seed: int) -> None:
 
 def second_run(first: Driver, version: str) -> Driver:
     """Let a new run take over from one that is dead, as `resume` would not."""
-    doubted = first.state.apps[APP].in_doubt or first.in_doubt_before
+    doubted = first.state.apps[APP].unsettled
     second = Driver(
         first.toy,
         replace(first.bundle, version=version),

@@ -1,0 +1,61 @@
+"""The benchmarks run, and their table is whole. What they measure is for people to judge."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tests.bench.__main__ import QUICK, main, measure
+from tests.bench.table import Figure, render
+
+FIGURES = (
+    "CPU per app",
+    "CPU per call",
+    "calls per app",
+    "makespan",
+    "memory per waiting app",
+    "replay of 2,000 records: time",
+    "replay of 2,000 records: rate",
+    "durable appends, 1 at once",
+    "durable appends, 32 at once",
+    "as YAML",
+    "as CSV",
+)
+
+
+@pytest.mark.slow
+def test_every_figure_is_measured_and_is_a_number(tmp_path: Path) -> None:
+    figures = list(measure(QUICK, tmp_path))
+    assert len(figures) == len(FIGURES)
+    for figure, name in zip(figures, FIGURES, strict=True):
+        assert name in figure.what
+        for number in (figure.value, figure.floor, figure.ratio):
+            assert math.isfinite(number)
+            assert number > 0
+
+
+@pytest.mark.slow
+def test_the_command_prints_the_table_and_nothing_else(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    main(["--quick", "--dir", str(tmp_path)])
+    out, err = capsys.readouterr()
+    assert err == ""
+    header, rule, *lines = out.splitlines()
+    assert header.split() == ["what", "measured", "floor", "ratio", "the", "floor", "is"]
+    assert set(rule) == {"-", " "}
+    assert len(lines) == len(FIGURES)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_is_aligned_and_shows_the_ratio() -> None:
+    figures = [
+        Figure("short", 3.0, "s", 2.0, "half of it"),
+        Figure("a longer name", 12345.6, "/s", 24691.2, "twice"),
+    ]
+    assert render(figures) == (
+        "what           measured      floor  ratio  the floor is\n"
+        "-------------  ---------  ---------  -----  ------------\n"
+        "short            3.000 s    2.000 s   1.50  half of it\n"
+        "a longer name  12,346 /s  24,691 /s   0.50  twice\n"
+    )
