@@ -74,20 +74,11 @@ class AppState:
         return self.in_doubt_before or self.phase in SENT or self.phase in _JUST_SENT
 
     @property
-    def unsettled(self) -> bool:
-        """Whether something that was sent for this app may not show on the platform yet."""
-        return self.in_doubt_before or self.phase in SENT or self.phase in _JUST_SENT
-
-    @property
     def outcome(self) -> Outcome | None:
         return Outcome(self.phase.value) if self.terminal else None
 
     def attempts_of(self, step: Step) -> int:
         return self.attempt if self.step is step else 0
-
-
-_JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
-"""The platform said yes, perhaps a moment ago: calls take effect with a delay."""
 
 
 _JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
