@@ -14,17 +14,17 @@ The token rides in the URL, and errors of aiohttp can hold the URL. So none of t
 what is raised here: ours are raised after the `except` block has been left.
 """
 
-import ipaddress
 from collections.abc import AsyncIterator
 from importlib.metadata import PackageNotFoundError, version
 from types import TracebackType
 from typing import Final, Self
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
 
 from fleetdeploy.baidu.errno import own_error
+from fleetdeploy.core.addresses import base_url_problem
 from fleetdeploy.errors import PlatformError, SettingsInvalid
 from fleetdeploy.transport import Reply, Request
 
@@ -180,45 +180,13 @@ def _content_type(request: Request) -> dict[str, str]:
 
 def _checked_base(base_url: str) -> str:
     """Return the base URL without a slash at its end, or say why it cannot be used."""
-    try:
-        parts = urlsplit(base_url)
-        _ = parts.port
-    except ValueError:
-        problem: str | None = "it is not a URL"
-    else:
-        problem = (
-            _problem(parts) if _plain(base_url) else "it holds a character that has no place there"
-        )
+    problem = base_url_problem(base_url)
     if problem is None:
         return base_url.rstrip("/")
-    # The URL is not repeated: it may hold a password.
     raise SettingsInvalid(
-        f"the platform's address cannot be used: {problem}",
+        f"the platform's address {problem}",
         hint="set `FLEETDEPLOY_API_BASE` to something like https://openapi.baidu.com",
     )
-
-
-def _problem(parts: SplitResult) -> str | None:
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        return "it does not start with https:// and a host"
-    if parts.username is not None or parts.password is not None:
-        return "it holds a user name or password"
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        return "plain http would send tokens in the clear; it is for this machine only"
-    return None
-
-
-def _plain(text: str) -> bool:
-    return all("!" <= c <= "~" for c in text) and "?" not in text and "#" not in text
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _user_agent() -> str:

@@ -8,12 +8,10 @@ strongest win. The model then checks the values. It reads no source by itself, s
 always has a place that a person can mend.
 """
 
-import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
-from urllib.parse import SplitResult, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -28,6 +26,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from fleetdeploy.cli.settings_sources import PREFIX, Collected, Said, collect
+from fleetdeploy.core.addresses import base_url_problem
 from fleetdeploy.core.durations import Duration, format_duration
 from fleetdeploy.core.findings import quoted
 from fleetdeploy.errors import SettingsInvalid
@@ -39,36 +38,10 @@ _SECRET_MAX: Final = 4096
 
 def _api_base(url: str) -> str:
     """Return the address without a slash at its end; the messages do not repeat it."""
-    if not all("!" <= char <= "~" for char in url) or "?" in url or "#" in url:
-        raise ValueError("holds a character that has no place in it")
-    try:
-        parts = urlsplit(url)
-        _ = parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    problem = _unusable(parts)
+    problem = base_url_problem(url)
     if problem:
         raise ValueError(problem)
     return url.rstrip("/")
-
-
-def _unusable(parts: SplitResult) -> str | None:
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
-        return "does not start with https:// and a host"
-    if parts.username is not None or parts.password is not None:
-        return "holds a user name or password"
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
-        return "is plain http, which would send tokens in the clear: for this machine only"
-    return None
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _positive(seconds: float) -> float:

@@ -4,7 +4,6 @@ A thin shell: what is answered comes from `Api`; this module adds sockets, bound
 that faults do to a connection. It logs nothing, as tokens ride in the query string.
 """
 
-import ipaddress
 import json
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +14,7 @@ from urllib.parse import parse_qsl
 import anyio
 from aiohttp import web
 
+from fleetdeploy.core.addresses import is_loopback
 from fleetdeploy.errors import SettingsInvalid
 from fleetdeploy.simulator.api import Api, Delivery
 from fleetdeploy.simulator.faults import FaultKind, Faults
@@ -53,7 +53,7 @@ async def serve(
     `expose`, as the simulator trusts everybody. Raises `SettingsInvalid` if it may not or cannot
     listen there.
     """
-    if not expose and not _is_loopback(host):
+    if not expose and not is_loopback(host):
         raise SettingsInvalid(
             f"{host} is reachable from other machines",
             hint="the simulator trusts everybody; listen on 127.0.0.1, or expose it explicitly",
@@ -87,13 +87,6 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
         ) from error
     taken: int = runner.addresses[0][1]
     return f"http://{f'[{host}]' if ':' in host else host}:{taken}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Desk:

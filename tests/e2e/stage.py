@@ -188,17 +188,18 @@ class Stage:
         self,
         *words: str,
         terminal: int | None = None,
+        stdout: int | None = None,
         cwd: Path | None = None,
         **settings: str,
     ) -> Command:
-        """Start a command; `settings` are more of ours, `terminal` is what its stderr is then."""
+        """Start a command; `settings` are more of ours, `terminal` and `stdout` stand in for files."""
         number = next(self.numbers)
         out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = Popen(  # noqa: S603 - our own interpreter and our own words
                 [sys.executable, "-m", "fleetdeploy", *words],
                 stdin=DEVNULL,
-                stdout=to_out,
+                stdout=to_out if stdout is None else stdout,
                 stderr=to_err if terminal is None else terminal,
                 env=self.environment(settings),
                 cwd=cwd or self.directory,

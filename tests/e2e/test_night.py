@@ -4,10 +4,20 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from select import select
 
 import pytest
 
-from tests.e2e.stage import QUICK, Result, Stage, assert_calm, assert_plain, kinds, open_stage
+from tests.e2e.stage import (
+    LIMIT_S,
+    QUICK,
+    Result,
+    Stage,
+    assert_calm,
+    assert_plain,
+    kinds,
+    open_stage,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +95,9 @@ VIEWS = [
 
 @pytest.mark.parametrize("words", VIEWS, ids=lambda words: words[0])
 def test_every_view_comes_as_text_json_and_markdown(night: Night, words: tuple[str, ...]) -> None:
-    told = {form: night.stage.run(*words, "-o", form) for form in ("text", "json", "markdown")}
+    forms = ("text", "json", "markdown")
+    commands = [night.stage.start(*words, "-o", form) for form in forms]
+    told = {form: command.end() for form, command in zip(forms, commands, strict=True)}
     for result in told.values():
         assert result.code == 0, result.err
         assert_plain(result)
@@ -93,7 +105,6 @@ def test_every_view_comes_as_text_json_and_markdown(night: Night, words: tuple[s
     assert told["json"].document()
     assert told["text"].out != told["markdown"].out
     assert re.search(r"^#|^\|", told["markdown"].out, re.MULTILINE)
-    assert "200000001" in told["text"].out or words[0] in {"status", "history"}
 
 
 def test_a_plan_comes_as_markdown_and_leaves_the_state_alone(night: Night) -> None:
@@ -126,7 +137,7 @@ def _everything(terminal: int) -> str:
     """Read what a terminal is shown until the last process that has it open is gone."""
     shown = bytearray()
     try:
-        while piece := os.read(terminal, 65536):
+        while select([terminal], [], [], LIMIT_S)[0] and (piece := os.read(terminal, 65536)):
             shown += piece
     except OSError:  # how Linux says that nobody has the other end any more
         pass
