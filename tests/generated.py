@@ -156,7 +156,8 @@ def _below(context: click.Context) -> Iterator[click.Context]:
 
 def _section(context: click.Context, flags: Sequence[str]) -> str:
     arguments = [p for p in context.command.params if isinstance(p, click.Argument)]
-    usage = " ".join([context.command_path, "[FLAGS]", *map(_argument_name, arguments)])
+    words = ["[FLAGS]"] if flags_of(context) else []
+    usage = " ".join([context.command_path, *words, *map(_argument_name, arguments)])
     lines = [f"### {context.command_path}", "", (context.command.help or "").strip(), ""]
     lines += ["```text", usage, "```"]
     for argument in arguments:

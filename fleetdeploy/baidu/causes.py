@@ -31,7 +31,6 @@ class Cause:
     errno: tuple[int, ...] = ()
     gateway: tuple[int, ...] = ()
     oauth: tuple[str, ...] = ()
-    upload: tuple[int, ...] = ()
     credentials: bool = False
     on_read: type[PlatformError] | None = None
     pause_s: float | None = None
@@ -140,7 +139,6 @@ REFUSED = (
         "read the platform's own words beside this, correct the manifest and run again",
         errno=(2002, 30001, 40001, 41000),
         gateway=(100,),
-        upload=(40001,),
     ),
     Cause(
         "platform.ext_json_unreadable",
@@ -271,7 +269,6 @@ STOPS = (
         "the platform cannot read the template",
         "upload the template again from the developer tool and name the new one",
         errno=(69010,),
-        upload=(69010,),
     ),
     Cause(
         "platform.calls_used_up",

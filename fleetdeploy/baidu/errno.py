@@ -6,6 +6,7 @@ from typing import Final
 
 from fleetdeploy.baidu.causes import PARKED, REFUSED, STOPS, Cause
 from fleetdeploy.baidu.faults import ANSWERS, LATER, TOKENS
+from fleetdeploy.core.endings import ENDINGS
 from fleetdeploy.errors import (
     AnswerLost,
     FleetError,
@@ -28,14 +29,12 @@ class Layer(StrEnum):
     ERRNO = "errno"
     GATEWAY = "error_code"
     OAUTH = "error"
-    UPLOAD = "upload_err_code"
 
 
 def _numbers(cause: Cause) -> Iterator[tuple[Layer, int | str]]:
     yield from ((Layer.ERRNO, number) for number in cause.errno)
     yield from ((Layer.GATEWAY, number) for number in cause.gateway)
     yield from ((Layer.OAUTH, name) for name in cause.oauth)
-    yield from ((Layer.UPLOAD, number) for number in cause.upload)
 
 
 _BY_CODE: Mapping[str, Cause] = {cause.code: cause for cause in CAUSES}
@@ -82,20 +81,6 @@ def own_error(
     return error
 
 
-def upload_error(number: int | None, msg: str | None = None) -> PlatformError:
-    """Build the error for a row whose upload failed (platform-api.md 1.1).
-
-    The row proves that no package came of it, so an unknown number is one more failed upload.
-    """
-    fallback = _BY_CODE["platform.upload_failed"]
-    cause = fallback if number is None else _BY_NUMBER.get((Layer.UPLOAD, number), fallback)
-    detail = "no reason given" if number is None else f"{Layer.UPLOAD} {number}"
-    error = _build(cause, f"{cause.meaning} ({detail})", changes=True)
-    error.errno = number
-    error.msg = None if msg is None else msg[:MSG_MAX]
-    return error
-
-
 def for_read(error: PlatformError) -> PlatformError:
     """Return what the error means for a read: an answer lost to a read is a read to repeat."""
     if not isinstance(error, AnswerLost):
@@ -136,8 +121,9 @@ _DOES: Mapping[Remedy, str] = {
 
 
 def errors_table() -> str:
-    """Write every code as Markdown: first the platform's, then the tool's own with exit codes."""
-    return "\n".join([*_platform_lines(), "", *_tool_lines()]) + "\n"
+    """Write every code as Markdown: the platform's, those of a run, the tool's with exit codes."""
+    lines = [*_platform_lines(), "", *_ending_lines(), "", *_tool_lines()]
+    return "\n".join(lines) + "\n"
 
 
 def _platform_lines() -> Iterator[str]:
@@ -160,6 +146,14 @@ def _does(cause: Cause) -> str:
     if cause.error.remedy is Remedy.STOP:
         return f"{text} (exit {14 if cause.credentials else 4})"
     return text if on_read is cause.error else f"{text}; a read: {_DOES[on_read.remedy]}"
+
+
+def _ending_lines() -> Iterator[str]:
+    yield "| code | what it means | what the tool does | what you do |"
+    yield "| --- | --- | --- | --- |"
+    for ending in ENDINGS:
+        cells = (f"`{ending.code}`", ending.meaning, ending.does, ending.hint)
+        yield f"| {' | '.join(cells)} |"
 
 
 def _tool_lines() -> Iterator[str]:

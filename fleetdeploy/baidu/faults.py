@@ -52,7 +52,6 @@ LATER = (
         "the service behind this call is out for the moment, and says so",
         "it is tried again; if it lasts, resume later",
         errno=(69009, 69011, 69012),
-        upload=(69009,),
     ),
     Cause(
         "platform.app_being_created",
@@ -86,13 +85,6 @@ LATER = (
         "its list is read before anything is sent again",
         errno=(40000, 50015, 50031, 50050),
     ),
-    Cause(
-        "platform.upload_failed",
-        NotSent,
-        "the platform took the upload and could not build the package",
-        "it is tried again; if it fails again, read the platform's own words beside this",
-        upload=(-1,),
-    ),
 )
 
 TOKENS = (
@@ -100,7 +92,7 @@ TOKENS = (
         "platform.token_refused",
         TokenRefused,
         "the access token is invalid, expired or revoked",
-        "put a fresh token into the tokens file, or look at `fleetdeploy auth`; then resume",
+        "put a fresh token into the tokens file, then run again",
         errno=(405, 44001, 44002, 44003, 44004),
         gateway=(110, 111),
     ),
@@ -108,14 +100,14 @@ TOKENS = (
         "platform.grant_refused",
         ClientMustAct,
         "the refresh token or authorization code is invalid, expired or used already",
-        "recover an authorization code with `fleetdeploy auth`, or have the client authorize again",
+        "have the client authorize again",
         oauth=("invalid_grant", "expired_token"),
     ),
     Cause(
         "platform.token_request_refused",
         RequestRefused,
         "the request for a token was refused",
-        "recover an authorization code with `fleetdeploy auth`; otherwise check the settings",
+        "check the settings; if they are right, have the client authorize again",
         oauth=("invalid_request", "authorization_pending", "authorization_declined"),
     ),
     Cause(

@@ -29,8 +29,8 @@ async def _ask(desk: Desk, app_id: str, package_id: str | None) -> str:
         open_watcher(desk, live=False) as observer,
         connect(desk.settings, ONE_OFF, observer, rng) as link,
     ):
-        return await _answer(desk, link, app_id, package_id)
-    raise AssertionError
+        text = [await _answer(desk, link, app_id, package_id)]
+    return text[0]
 
 
 async def _answer(desk: Desk, link: Link, app_id: str, package_id: str | None) -> str:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
@@ -25,6 +26,10 @@ SELECTORS_MAX_BYTES = 16 * 1024 * 1024
 """An `@file` of selectors: a million ids."""
 
 
+def _to_stderr(text: str) -> None:
+    click.echo(text, err=True, color=True)
+
+
 @dataclass(slots=True)
 class Desk:
     """What every command is given: how to speak, and the settings when it asks for them."""
@@ -35,6 +40,7 @@ class Desk:
     no_color: bool = False
     overrides: dict[str, object] = field(default_factory=dict)
     _settings: Settings | None = None
+    _voice: Callable[[str], None] = _to_stderr
 
     @property
     def settings(self) -> Settings:
@@ -56,7 +62,16 @@ class Desk:
     def say(self, text: str) -> None:
         """Write everything else, to stderr."""
         if self.verbosity >= 0:
-            click.echo(text, err=True, color=True)
+            self._voice(text)
+
+    @contextmanager
+    def speaking_through(self, voice: Callable[[str], None]) -> Generator[None]:
+        """Hand everything that is said to `voice` while the block runs: what draws must know."""
+        before, self._voice = self._voice, voice
+        try:
+            yield
+        finally:
+            self._voice = before
 
     @property
     def watched(self) -> bool:

@@ -9,7 +9,7 @@ from random import Random
 from fleetdeploy.cli.connect import Link, PaceLimits
 from fleetdeploy.cli.process import tool_version
 from fleetdeploy.cli.settings import Settings
-from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.manifest import Manifest
 from fleetdeploy.core.plan import (
     ManifestRef,

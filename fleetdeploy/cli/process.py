@@ -77,8 +77,8 @@ class Interrupts:
         """Wait for signals until cancelled."""
         with anyio.open_signal_receiver(*STOP_SIGNALS) as received:
             async for number in received:
-                if self.signal is not None:
-                    os._exit(128 + number)
+                if self.exit_code is not None:
+                    os._exit(self.exit_code)
                 self.signal = signal.Signals(number)
                 self._say(
                     f"{self.signal.name}: finishing what is under way; "

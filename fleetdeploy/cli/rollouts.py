@@ -27,12 +27,12 @@ from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.running import Manner, Seat, Watch, take_new, take_up, work, yield_to_newer
 from fleetdeploy.cli.watching import open_watcher
-from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.plan import Plan, RunRules
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.summary import exit_code_of, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.model import Until
-from fleetdeploy.storage.archive import latest_unfinished, read_plan, read_run
+from fleetdeploy.storage.archive import Recorded, latest_unfinished, read_plan, read_run
 from fleetdeploy.storage.atomic import write_atomic
 from fleetdeploy.storage.manifest_file import load_manifest
 
@@ -108,11 +108,11 @@ def run_command(
                 hint="leave out the manifest, --only, --exclude, --until and --run-id",
             )
         saved = _read_plan_file(plan_file)
-        return anyio.run(partial(_run_saved, desk, saved, manner, dry_run=dry_run))
+        return _told(desk, anyio.run(partial(_run_saved, desk, saved, manner, dry_run=dry_run)))
     if manifest is None:
         raise UsageInvalid("nothing to run", hint="name a manifest, or a plan with --plan FILE")
     wish = _wish(desk, manifest, run_id=run_id, until=until, only=only, exclude=exclude)
-    return anyio.run(partial(_run_wish, desk, wish, manner, dry_run=dry_run))
+    return _told(desk, anyio.run(partial(_run_wish, desk, wish, manner, dry_run=dry_run)))
 
 
 @click.command("resume")
@@ -136,7 +136,15 @@ def resume_command(
         wait=not no_wait,
         override_reason=override_halt,
     )
-    return anyio.run(_resume, desk, run, manner)
+    return _told(desk, anyio.run(_resume, desk, run, manner))
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a command has to say at last, and the code to leave with."""
+
+    text: str
+    code: ExitCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +165,9 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig_up(desk: Desk, plan_or_wish: Plan | Wish) -> AsyncGenerator[Rig]:
+async def rig_up(desk: Desk, rules: RunRules) -> AsyncGenerator[Rig]:
     """Connect, show progress and listen to signals while the block runs."""
-    limits = limits_of(plan_or_wish.rules)
+    limits = limits_of(rules)
     interrupts = Interrupts(desk.say)
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
@@ -182,39 +190,45 @@ async def _unless_interrupted(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
     raise click.exceptions.Exit(code)
 
 
+async def _in_rig(desk: Desk, rules: RunRules, act: Callable[[Rig], Awaitable[T]]) -> T:
+    """Await `act` with a rig, and return what it returns once the rig is down."""
+    async with rig_up(desk, rules) as rig:
+        result = [await act(rig)]
+    return result[0]
+
+
 async def _plan_only(desk: Desk, wish: Wish) -> Planned:
-    async with rig_up(desk, wish) as rig:
-        return await _unless_interrupted(rig, lambda: _planned(rig, wish))
-    raise AssertionError  # the block above always returns or raises
+    return await _in_rig(desk, wish.rules, partial(_planned, wish=wish))
 
 
 async def _planned(rig: Rig, wish: Wish) -> Planned:
-    at_once = wish.limits.in_flight
-    return await make_plan(wish, rig.link, rig.desk.state_dir, rig.desk.settings, at_once)
+    desk = rig.desk
+    act = partial(make_plan, wish, rig.link, desk.state_dir, desk.settings, wish.limits.in_flight)
+    return await _unless_interrupted(rig, act)
 
 
-async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) -> ExitCode:
-    async with rig_up(desk, wish) as rig:
-        planned = await _unless_interrupted(rig, lambda: _planned(rig, wish))
+async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) -> Ending:
+    async def act(rig: Rig) -> Ending:
+        planned = await _planned(rig, wish)
         if dry_run:
-            desk.print(render_plan(planned.plan, desk.output, desk.style))
-            return ExitCode.OK
+            return Ending(render_plan(planned.plan, desk.output, desk.style), ExitCode.OK)
         return await run_planned(rig, planned, manner)
-    raise AssertionError
+
+    return await _in_rig(desk, wish.rules, act)
 
 
-async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) -> ExitCode:
-    async with rig_up(desk, saved) as rig:
-        now = await _unless_interrupted(rig, lambda: _planned(rig, wish_again(saved)))
+async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) -> Ending:
+    async def act(rig: Rig) -> Ending:
+        now = await _planned(rig, wish_again(saved))
         check_not_stale(saved, now.plan)
         if dry_run:
-            desk.print(render_plan(saved, desk.output, desk.style))
-            return ExitCode.OK
+            return Ending(render_plan(saved, desk.output, desk.style), ExitCode.OK)
         return await run_planned(rig, Planned(saved, now.looks, now.before), manner)
-    raise AssertionError
+
+    return await _in_rig(desk, saved.rules, act)
 
 
-async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> ExitCode:
+async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
     """Create the run, work on it, and tell how it ended."""
     for error in planned.before.unreadable:
         rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {error.message}")
@@ -222,37 +236,46 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> ExitCode:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
         manner = rig.left(manner)
         state = await work(seat, rig.link, rig.desk.settings, manner, rig.watch, planned.looks)
-    return _tell(rig, seat, state)
+    return _ending(rig, seat, state)
 
 
-async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> ExitCode:
+async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
     recorded = read_run(desk.state_dir.run(run_id)) if run_id else latest_unfinished(desk.state_dir)
     recorded = await yield_to_newer(desk.state_dir, recorded)
     if recorded.state.finished:
         status = summarise(recorded.plan, recorded.state, alive=recorded.alive)
         desk.say(f"run {status.run_id} is finished: there is nothing to resume")
-        desk.print(render_status(status, desk.output, desk.style))
-        return exit_code_of(recorded.state)
-    async with rig_up(desk, recorded.plan) as rig:
-        async with take_up(desk.state_dir, recorded, manner) as seat:
-            if seat.torn_bytes:
-                desk.say(
-                    f"warning: {seat.run.journal_path} ended in a torn write; "
-                    f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
-                )
-            state = await work(seat, rig.link, desk.settings, manner, rig.watch)
-        return _tell(rig, seat, state)
-    raise AssertionError
+        text = render_status(status, desk.output, desk.style)
+        return Ending(text, exit_code_of(recorded.state))
+    return await _in_rig(desk, recorded.plan.rules, partial(_go_on, recorded, manner))
 
 
-def _tell(rig: Rig, seat: Seat, state: RunState) -> ExitCode:
-    """Print how the run stands, and choose the exit code."""
+async def _go_on(recorded: Recorded, manner: Manner, rig: Rig) -> Ending:
+    desk = rig.desk
+    async with take_up(desk.state_dir, recorded, manner) as seat:
+        if seat.torn_bytes:
+            desk.say(
+                f"warning: {seat.run.journal_path} ended in a torn write; "
+                f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
+            )
+        state = await work(seat, rig.link, desk.settings, manner, rig.watch)
+    return _ending(rig, seat, state)
+
+
+def _ending(rig: Rig, seat: Seat, state: RunState) -> Ending:
+    """Tell how the run stands, and choose the exit code."""
     status = summarise(seat.plan, state, alive=False)
-    rig.desk.print(render_status(status, rig.desk.output, rig.desk.style))
+    text = render_status(status, rig.desk.output, rig.desk.style)
     signalled = rig.watch.interrupts.exit_code
     if signalled is not None and not state.finished and state.halted is None:
-        return signalled
-    return exit_code_of(state)
+        return Ending(text, signalled)
+    return Ending(text, exit_code_of(state))
+
+
+def _told(desk: Desk, ending: Ending) -> ExitCode:
+    """Print the last words, once nothing draws on the terminal any more."""
+    desk.print(ending.text)
+    return ending.code
 
 
 def _wish(

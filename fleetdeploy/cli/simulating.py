@@ -32,7 +32,7 @@ SECRET_MODE = 0o600
     help="How the platform behaves (YAML or JSON); see docs/simulator.md.",
 )
 @click.option("--seed", type=int, help="Another seed than the scenario's.")
-@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 @click.option(
     "--time-scale", default=1.0, show_default=True, help="Simulated seconds per real second."

@@ -106,7 +106,7 @@ async def open_watcher(desk: Desk, *, live: bool = True) -> AsyncGenerator[Watch
     if live and desk.watched and not as_json:
         view = ProgressView(progress, sys.stderr, clock, colour=not desk.no_color)
         log = LogObserver(_logger(desk, view.say, as_json=False, least=logging.WARNING))
-        with view:
+        with view, desk.speaking_through(view.say):
             async with _ticking(view.tick):
                 yield Watcher(progress, view, log)
         return

@@ -20,8 +20,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fleetdeploy.core import endings, sightings
+from fleetdeploy.core.decisions import (
+    Confirm,
+    Decision,
+    Do,
+    Note,
+    Policy,
+    Poll,
+    Rest,
+    Sight,
+)
 from fleetdeploy.core.records import (
-    AnyAppRecord,
     AppFinished,
     ErrorNote,
     FoundStage,
@@ -40,72 +49,6 @@ from fleetdeploy.model import (
     Step,
     Until,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The rules of a run that decisions depend on; durations in seconds.
-
-    `settle_s`: silence of this length proves that a request did not take effect.
-    `vanish_s`: silence of this length proves that somebody took a package away.
-    `visible_s`: how long an acknowledged upload or release may stay invisible.
-    `attempts` bounds the tries of a step; `attempts_answered` those that the platform did answer,
-    with words that say nothing certain.
-    """
-
-    skip_unchanged: bool = True
-    wait_for_foreign: bool = False
-    settle_s: float = 10.0
-    vanish_s: float = 60.0
-    visible_s: float = 1800.0
-    attempts: int = 6
-    attempts_answered: int = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Sight:
-    """One look: the rows, how long what is missing has been missing, how long the phase lasts.
-
-    `absent_s` is None while nothing was missing at the look before this one.
-    """
-
-    rows: tuple[Package, ...]
-    absent_s: float | None = None
-    phase_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """`halt` says that what was learnt stops the whole run, once it is recorded."""
-
-    record: AnyAppRecord
-    why: str
-    halt: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Do:
-    record: StepStarted
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    wait_s: float
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    why: str
-
-
-Decision = Note | Do | Poll | Confirm | Rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +121,7 @@ def _obstacle(case: Case) -> Decision | None:
     why = f"{whose} package {other.package_id} (version {other.version}) is in audit"
     if case.policy.wait_for_foreign:
         return Poll(why)
-    error = endings.foreign_in_audit(why)
+    error = endings.FOREIGN_IN_AUDIT.note(why)
     return _end(case, Outcome.BLOCKED, error, why)
 
 
@@ -191,13 +134,13 @@ def _uploading(case: Case) -> Decision:
 def _processing(case: Case) -> Decision:
     row = case.row if case.app.package_id else _best(case.fresh)
     if row is None:
-        return _invisible(case, Step.AWAIT_UPLOAD, "upload.not_visible", "the uploaded package")
+        return _still(case, endings.NOT_VISIBLE)
     if sightings.upload_failed(row):
         return _upload_failure(case, row)
     if sightings.is_uploading(row):
-        return _still(case, "upload.not_built", "the platform is still building it")
+        return _still(case, endings.NOT_BUILT)
     if row.status == PackageStatus.DEVELOPMENT and case.bundle.direct_commit:
-        return _still(case, "upload.not_submitted", "the platform has not submitted it yet")
+        return _still(case, endings.NOT_SUBMITTED)
     record = StepSucceeded(
         app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, package_id=row.package_id
     )
@@ -211,7 +154,7 @@ def _uploaded(case: Case) -> Decision:
     if row.status != PackageStatus.DEVELOPMENT:
         return _moved_on(case, row)
     if case.bundle.direct_commit:
-        return _still(case, "upload.not_submitted", "the platform has not submitted it yet")
+        return _still(case, endings.NOT_SUBMITTED)
     return _obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
 
 
@@ -264,7 +207,7 @@ def _publishing(case: Case) -> Decision:
     if row is not None and row.status == PackageStatus.ONLINE:
         record = StepSucceeded(app_id=case.app.app_id, step=Step.AWAIT_RELEASE, attempt=1)
         return Note(record, "it is online")
-    return _invisible(case, Step.AWAIT_RELEASE, "release.not_visible", "the released package")
+    return _still(case, endings.RELEASE_NOT_VISIBLE)
 
 
 _BY_PHASE: Mapping[Phase, Callable[[Case], Decision]] = {
@@ -371,24 +314,20 @@ def _silent_for(case: Case, wait_s: float) -> bool:
     return case.sight.absent_s is not None and case.sight.absent_s >= wait_s
 
 
-def _invisible(case: Case, step: Step, code: str, what: str) -> Decision:
-    return _still(case, code, f"{what} does not show yet ({step})")
-
-
-def _still(case: Case, code: str, why: str) -> Decision:
+def _still(case: Case, overdue: endings.Ending) -> Decision:
     """Wait for something that the platform promised, but not for ever."""
     if case.sight.phase_s < case.policy.visible_s:
-        return Poll(why)
-    error = endings.overdue(code, why, case.sight.phase_s)
-    return _end(case, Outcome.FAILED, error, why)
+        return Poll(f"not yet: {overdue.meaning}")
+    error = endings.overdue(overdue, case.sight.phase_s)
+    return _end(case, Outcome.FAILED, error, error.message)
 
 
 def _upload_failure(case: Case, row: Package) -> Note:
     error = endings.upload_failure(row)
-    if error.code == endings.REFUSED:
+    if error.code == endings.UPLOAD_REFUSED.code:
         return _end(case, Outcome.FAILED, error, error.message)
     record = StepFailed(app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, error=error)
-    return Note(record, error.message, halt=error.code == endings.TEMPLATE_BROKEN)
+    return Note(record, error.message, halt=error.code == endings.TEMPLATE_BROKEN.code)
 
 
 def _moved_on(case: Case, row: Package) -> Decision:
@@ -408,7 +347,7 @@ def _withdrawn(case: Case) -> Decision:
     why = "no longer in audit: somebody withdrew it"
     if not _silent_for(case, case.policy.vanish_s):
         return Confirm(case.policy.vanish_s, why)
-    error = endings.withdrawn()
+    error = endings.WITHDRAWN.note()
     return _end(case, Outcome.CANCELLED, error, why)
 
 

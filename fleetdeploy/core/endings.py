@@ -1,83 +1,171 @@
-"""Why an app ended, or a step failed, by what a look showed: the words for people.
+"""Why an app ended, a step failed or a run halted, by what we saw ourselves: the words for people.
 
 Decides nothing: `decide.py` says when each of these applies. Errors that the platform answers with
-have their words in the client's table instead.
+have their words in the client's table instead (`baidu/causes.py`).
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.model import Package, Step
 
-REFUSED = "upload.refused"
-TEMPLATE_BROKEN = "upload.template_broken"
 
-_UPLOAD_ERROR_UNKNOWN = ("upload.failed", "see the platform's message; it is tried a few times")
-_UPLOAD_ERRORS: Mapping[int | None, tuple[str, str]] = {
-    40001: (REFUSED, "mend this app's ext_json, then run again"),
-    69009: ("upload.unavailable", "the packaging service is down; it is tried a few times"),
-    69010: (TEMPLATE_BROKEN, "mend the template or name another one, then resume"),
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """One code, with what it means, what the tool does, and what a person does next."""
+
+    code: str
+    meaning: str
+    does: str
+    hint: str
+
+    def note(self, message: str = "", *, errno: int | None = None, msg: str = "") -> ErrorNote:
+        """Say it of one app; `message` in place of the meaning where there is more to tell."""
+        return ErrorNote(
+            code=self.code,
+            message=message or self.meaning,
+            hint=self.hint,
+            errno=errno,
+            msg=msg or None,
+        )
+
+
+UPLOAD_FAILED = Ending(
+    "upload.failed",
+    "the platform could not build the package",
+    "tries again a few times, then app ends `failed`",
+    "read the platform's own words beside this, then run again",
+)
+UPLOAD_UNAVAILABLE = Ending(
+    "upload.unavailable",
+    "the platform could not build the package: its packaging service is down",
+    "tries again a few times, then app ends `failed`",
+    "run again when the service is back",
+)
+UPLOAD_REFUSED = Ending(
+    "upload.refused",
+    "the platform could not build the package: it refuses a parameter",
+    "app ends `failed`",
+    "mend this app's ext_json, then run again",
+)
+TEMPLATE_BROKEN = Ending(
+    "upload.template_broken",
+    "the platform could not build the package: it cannot read the template",
+    "stops the run (exit 4)",
+    "mend the template or name another one, then run again",
+)
+NOT_VISIBLE = Ending(
+    "upload.not_visible",
+    "the uploaded package does not show",
+    "app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP`; the next run adopts whatever is there by then",
+)
+NOT_BUILT = Ending(
+    "upload.not_built",
+    "the platform is still building the package",
+    "app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP`; the next run adopts whatever is there by then",
+)
+NOT_SUBMITTED = Ending(
+    "upload.not_submitted",
+    "directCommit is set, and the platform has not submitted the package",
+    "app ends `failed`, after half an hour",
+    "check the app's audit quota and papers, or leave directCommit out; then run again",
+)
+RELEASE_NOT_VISIBLE = Ending(
+    "release.not_visible",
+    "the released package does not show as online",
+    "app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP`; the next run adopts whatever is there by then",
+)
+NO_EFFECT = Ending(
+    "step.no_effect",
+    "a step left no trace on the platform",
+    "tries again a few times, then app ends `failed`",
+    "run again; if it goes on, look at the platform's console",
+)
+REJECTED = Ending(
+    "audit.rejected",
+    "the reviewer rejected the package",
+    "app ends `rejected`",
+    "mend what the reviewer names, then run again",
+)
+WITHDRAWN = Ending(
+    "audit.withdrawn",
+    "the package went back from audit without a verdict",
+    "app ends `cancelled`",
+    "run again to submit it again",
+)
+FOREIGN_IN_AUDIT = Ending(
+    "package.foreign_in_audit",
+    "another package of the app is in audit",
+    "app ends `blocked`; or waits, with `foreign_package: wait`",
+    "wait for its verdict or withdraw it, then run again; or set rollout.foreign_package: wait",
+)
+GONE = Ending(
+    "package.gone",
+    "our package was replaced or removed",
+    "app ends `failed`",
+    "see who uploaded with `fleetdeploy packages APP`, then run again",
+)
+SUPERSEDED = Ending(
+    "run.superseded",
+    "a newer run has taken this app over",
+    "app ends `cancelled` in the older run",
+    "look at the newer run",
+)
+BUDGET_EXCEEDED = Ending(
+    "run.budget_exceeded",
+    "more apps failed or were rejected than max_failures allows",
+    "halts the run (exit 4)",
+    "look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
+)
+
+ENDINGS = (
+    UPLOAD_FAILED,
+    UPLOAD_UNAVAILABLE,
+    UPLOAD_REFUSED,
+    TEMPLATE_BROKEN,
+    NOT_VISIBLE,
+    NOT_BUILT,
+    NOT_SUBMITTED,
+    RELEASE_NOT_VISIBLE,
+    NO_EFFECT,
+    REJECTED,
+    WITHDRAWN,
+    FOREIGN_IN_AUDIT,
+    GONE,
+    SUPERSEDED,
+    BUDGET_EXCEEDED,
+)
+
+_BY_UPLOAD_ERROR: Mapping[int | None, Ending] = {
+    40001: UPLOAD_REFUSED,
+    69009: UPLOAD_UNAVAILABLE,
+    69010: TEMPLATE_BROKEN,
 }
 
 
 def upload_failure(row: Package) -> ErrorNote:
-    """Return the platform's reason (platform-api.md 1.1, `upload_err_code`)."""
-    code, hint = _UPLOAD_ERRORS.get(row.upload_error_code, _UPLOAD_ERROR_UNKNOWN)
-    return ErrorNote(
-        code=code,
-        message="the platform could not build the package",
-        hint=hint,
-        errno=row.upload_error_code,
-        msg=row.upload_error_message or row.upload_status_text or None,
-    )
+    """Tell why a build failed (platform-api.md 1.1, `upload_err_code`)."""
+    ending = _BY_UPLOAD_ERROR.get(row.upload_error_code, UPLOAD_FAILED)
+    msg = row.upload_error_message or row.upload_status_text
+    return ending.note(errno=row.upload_error_code, msg=msg)
 
 
 def rejection(row: Package) -> ErrorNote:
-    """Return the reviewer's verdict, in the reviewer's own words."""
-    return ErrorNote(
-        code="audit.rejected",
-        message="the reviewer rejected the package",
-        hint="mend what the reviewer names, then run again",
-        msg=row.audit_message or row.remark or None,
-    )
+    """Tell the reviewer's verdict, in the reviewer's own words."""
+    return REJECTED.note(msg=row.audit_message or row.remark)
 
 
-def foreign_in_audit(why: str) -> ErrorNote:
-    return ErrorNote(
-        code="package.foreign_in_audit",
-        message=why,
-        hint="wait for its verdict or withdraw it, then run again; "
-        "or set rollout.foreign_package: wait",
-    )
-
-
-def withdrawn() -> ErrorNote:
-    return ErrorNote(
-        code="audit.withdrawn",
-        message="the package went back from audit without a verdict",
-        hint="run again to submit it again",
-    )
-
-
-def gone(package_id: str | None, version: str) -> ErrorNote:
-    return ErrorNote(
-        code="package.gone",
-        message=f"package {package_id} (version {version}) was replaced or removed",
-        hint="see who uploaded with `fleetdeploy packages`, then run again",
-    )
-
-
-def overdue(code: str, why: str, waited_s: float) -> ErrorNote:
-    return ErrorNote(
-        code=code,
-        message=f"{why}, after {waited_s:.0f} s",
-        hint="look at `fleetdeploy packages`; the next run adopts whatever is there by then",
-    )
+def overdue(ending: Ending, waited_s: float) -> ErrorNote:
+    return ending.note(f"{ending.meaning}, after {waited_s:.0f} s")
 
 
 def no_effect(step: Step) -> ErrorNote:
-    return ErrorNote(
-        code="step.no_effect",
-        message=f"{step} had no effect on the platform",
-        hint="run again; if it goes on, look at the platform's console",
-    )
+    return NO_EFFECT.note(f"{step} left no trace on the platform")
+
+
+def gone(package_id: str | None, version: str) -> ErrorNote:
+    return GONE.note(f"package {package_id} (version {version}) was replaced or removed")

@@ -14,7 +14,8 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core import sightings
-from fleetdeploy.core.decide import Confirm, Decision, Do, Note, Policy, Poll, Sight, decide
+from fleetdeploy.core.decide import decide
+from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Sight
 from fleetdeploy.core.differences import changed_keys
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, advance, step_of

@@ -10,7 +10,8 @@ from typing import assert_never
 
 import anyio
 
-from fleetdeploy.core.decide import Confirm, Do, Note, Policy, Poll, Rest, Sight, decide
+from fleetdeploy.core.decide import decide
+from fleetdeploy.core.decisions import Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
 from fleetdeploy.core.polling import PollSchedule, backoff_s
 from fleetdeploy.core.records import (

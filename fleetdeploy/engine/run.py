@@ -10,7 +10,7 @@ from random import Random
 
 import anyio
 
-from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import RunFinished, RunStopped, StopReason, WaveOpened
 from fleetdeploy.core.replay import RunState, is_resting

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from fleetdeploy.core.endings import BUDGET_EXCEEDED
 from fleetdeploy.core.records import ErrorNote, HaltCause, RunHalted, StopReason
 from fleetdeploy.core.replay import RunState
 
@@ -43,10 +44,8 @@ class Steering:
         """Halt when more apps failed or were rejected than the budget allows."""
         if state.failures <= self._failures_allowed:
             return
-        error = ErrorNote(
-            code="run.budget_exceeded",
-            message=f"{state.failures} of {len(state.apps)} apps failed or were rejected; "
-            f"max_failures allows {self._failures_allowed}",
-            hint="look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
+        error = BUDGET_EXCEEDED.note(
+            f"{state.failures} of {len(state.apps)} apps failed or were rejected; "
+            f"max_failures allows {self._failures_allowed}"
         )
         self.stop_for(HaltCause.BUDGET, error)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.core.plan import History, Past, Plan, check_digest
-from fleetdeploy.core.records import AppFinished, Entry, ErrorNote, RunFinished
+from fleetdeploy.core.records import AppFinished, Entry, RunFinished
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.errors import (
     FleetError,
@@ -202,11 +203,7 @@ async def supersede(
 
 
 async def _close_apps(journal: Journal, state: RunState, by: str, taken: frozenset[str]) -> None:
-    error = ErrorNote(
-        code="run.superseded",
-        message=f"run {by} has taken this app over",
-        hint=f"fleetdeploy status {by}",
-    )
+    error = SUPERSEDED.note(f"run {by} has taken this app over")
     for app_id in sorted(open_apps(state) & taken):
         record = AppFinished(app_id=app_id, outcome=Outcome.CANCELLED, error=error)
         state.apply(await journal.append(record))

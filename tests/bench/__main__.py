@@ -14,7 +14,8 @@ from typing import Final
 
 from tests.bench.journal import append_figures, replay_figures
 from tests.bench.manifest import manifest_figures
-from tests.bench.night import memory_figure, night_figures
+from tests.bench.memory import memory_figure
+from tests.bench.night import night_figures
 from tests.bench.table import Figure, render
 
 

@@ -1,10 +1,9 @@
 """The journal: how fast it is read back, and how fast it becomes durable."""
 
-import gc
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
 from pathlib import Path
@@ -21,15 +20,18 @@ from fleetdeploy.core.records import (
     WaveOpened,
 )
 from fleetdeploy.core.replay import RunState, replay
-from fleetdeploy.model import Step, Until
+from fleetdeploy.model import Step
 from fleetdeploy.storage.journal_file import JournalFile
+from tests.bench.parts import HEADER, seconds
 from tests.bench.table import Figure
-from tests.simulator.harness import _header, app_ids
+from tests.simulator.harness import app_ids
 
 AT: Final = datetime(2026, 11, 24, tzinfo=UTC)
 LONGEST_S: Final = 4.0
 """How long any one measurement on a disk may take, however slow the disk."""
 CROWD: Final = 32
+WARM_UP: Final = 50
+"""Appends that are not timed: the first ones to a new file are slow on most file systems."""
 
 _STEPS: Final = (
     (Step.UPLOAD, Step.AWAIT_UPLOAD),
@@ -46,7 +48,7 @@ class FixedClock:
 
 def records_of(apps: list[str]) -> Iterator[RunRecord | AnyAppRecord]:
     """Yield the records of a run in which everything goes well, the apps side by side."""
-    yield _header(Until.RELEASED)
+    yield HEADER
     yield WaveOpened(wave="all")
     for change, wait in _STEPS:
         yield from (StepStarted(app_id=app, step=change, attempt=1) for app in apps)
@@ -68,19 +70,12 @@ def replay_figures(records: int) -> Iterator[Figure]:
         state = replay(RunState.new(apps), read_journal(data).entries)
         assert state.header is not None
 
-    floor_s = _seconds(lambda: [json.loads(line) for line in lines])
-    took_s = _seconds(read)
+    floor_s = seconds(lambda: [json.loads(line) for line in lines])
+    took_s = seconds(read)
     name = f"replay of {records:,} records:"
     floor_is = "json.loads of the same lines"
     yield Figure(f"{name} time", took_s, "s", floor_s, floor_is)
     yield Figure(f"{name} rate", records / took_s, "/s", records / floor_s, floor_is)
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    gc.collect()
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began
 
 
 def append_figures(folder: Path, appends: int) -> Iterator[Figure]:
@@ -95,15 +90,16 @@ def append_figures(folder: Path, appends: int) -> Iterator[Figure]:
 
 def _records(appends: int) -> Iterator[RunRecord | AnyAppRecord]:
     started = (StepStarted(app_id=app, step=Step.UPLOAD, attempt=1) for app in app_ids(appends))
-    return chain([_header(Until.RELEASED)], started)
+    return chain([HEADER], started)
 
 
 def _bare_rate(path: Path, appends: int) -> float:
     stamps = Chain()
-    lines = [stamps.stamp(record, AT)[1] for record in _records(appends)]
+    lines = [stamps.stamp(record, AT)[1] for record in _records(WARM_UP + appends)]
     fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        return _rate(_write_one_by_one(fd, lines))
+        _rate(_write_one_by_one(fd, lines[:WARM_UP]))
+        return _rate(_write_one_by_one(fd, lines[WARM_UP:]))
     finally:
         os.close(fd)
 
@@ -127,8 +123,9 @@ def _rate(steps: Iterator[None]) -> float:
 
 async def _append_rate(path: Path, appends: int, tasks: int) -> float:
     journal = JournalFile.create(path, FixedClock())
-    left, done = _records(appends * tasks), 0
-    await journal.append(next(left))
+    left, done = _records(WARM_UP + appends * tasks), 0
+    for record in islice(left, WARM_UP):
+        await journal.append(record)
     began = time.perf_counter()
 
     async def work() -> None:

@@ -1,8 +1,6 @@
 """Loading a manifest: reading, checking and placing every word, against the bare parsers."""
 
 import csv
-import gc
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -10,6 +8,7 @@ from typing import Final
 import yaml
 
 from fleetdeploy.storage.manifest_file import load_manifest
+from tests.bench.parts import seconds
 from tests.bench.table import Figure
 from tests.simulator.harness import app_ids
 
@@ -36,22 +35,19 @@ def manifest_figures(folder: Path, apps: int) -> Iterator[Figure]:
     csv_path.write_text("app_id,name,labels.tier,labels.region,ext.host\n" + rows, "utf-8")
     with_csv = folder / "with_csv.yaml"
     with_csv.write_text(HEAD + "apps_file: clients.csv\n", "utf-8")
-    for form, path, bare, floor_is in (
-        ("YAML", yaml_path, lambda: _bare_yaml(yaml_path), "yaml.CSafeLoader alone"),
-        ("CSV", with_csv, lambda: _bare_csv(csv_path), "csv.DictReader alone"),
-    ):
-        floor_s = _seconds(bare, apps)
-        took_s = _seconds(lambda path=path: len(load_manifest(path).manifest.apps), apps)  # type: ignore[misc]  # bound now
-        yield Figure(f"manifest of {apps:,} apps as {form}", took_s, "s", floor_s, floor_is)
+    yield _figure("YAML", yaml_path, "yaml.CSafeLoader alone", lambda: _bare_yaml(yaml_path), apps)
+    yield _figure("CSV", with_csv, "csv.DictReader alone", lambda: _bare_csv(csv_path), apps)
 
 
-def _seconds(load: Callable[[], int], apps: int) -> float:
-    gc.collect()
-    began = time.perf_counter()
-    loaded = load()
-    took_s = time.perf_counter() - began
-    assert loaded == apps
-    return took_s
+def _figure(form: str, path: Path, floor_is: str, bare: Callable[[], int], apps: int) -> Figure:
+    def load() -> None:
+        assert len(load_manifest(path).manifest.apps) == apps
+
+    def floor() -> None:
+        assert bare() == apps
+
+    name = f"manifest of {apps:,} apps as {form}"
+    return Figure(name, seconds(load), "s", seconds(floor), floor_is)
 
 
 def _bare_yaml(path: Path) -> int:

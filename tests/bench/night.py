@@ -2,123 +2,160 @@
 
 import gc
 import time
-import tracemalloc
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from random import Random
-from typing import Final, NoReturn
+from typing import Final
 
 import anyio
-from trio.testing import MockClock
 
 from fleetdeploy.baidu.client import BaiduPlatform
 from fleetdeploy.baidu.tokens import StaticTokens
-from fleetdeploy.core.journal_line import Chain
-from fleetdeploy.core.records import AnyAppRecord, Entry, RunRecord
+from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
-from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus, Phase
+from fleetdeploy.guards.guarded import GuardedPlatform
+from fleetdeploy.guards.pacer import Pacer
+from fleetdeploy.model import Phase
 from fleetdeploy.ports import Call
 from fleetdeploy.simulator.behaviour import Behaviour
+from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
+from fleetdeploy.simulator.world import World
+from fleetdeploy.storage.memory_journal import MemoryJournal
+from tests.bench.parts import HEADER, Unheard
 from tests.bench.table import Figure
-from tests.simulator.harness import Night, _header, app_ids, make_night, make_target
+from tests.simulator.harness import VirtualWall, app_ids, in_virtual_time, make_target
 
-AUDIT_S: Final = 1800.0
+PER_SECOND: Final = 50.0
+IN_FLIGHT: Final = 32
 BUILD_S: Final = 3.0
+AUDIT_S: Final = 1800.0
 CERTAIN: Final = Behaviour(build_s=(BUILD_S, BUILD_S), audit_s=(AUDIT_S, AUDIT_S))
 """Every wait is certain, so that a lower bound of the makespan can be named."""
+UNAVOIDABLE_S: Final = 3 * CERTAIN.effect_delay_s + BUILD_S + AUDIT_S
 FEWEST_CALLS: Final = 7
 """Look, upload, look, submit, look, release, look."""
-CALLS_BEFORE_WAITING: Final = 2
-"""The last app to upload has behind it a look and an upload of every app."""
-UNAVOIDABLE_S: Final = 3 * CERTAIN.effect_delay_s + BUILD_S + AUDIT_S
-POLL_S: Final = 0.5
+CALLS_FIRST: Final = 2
+"""Whichever app uploads last, before that every app had a look and an upload."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a piece of work took: CPU and virtual time, and how many calls it made."""
+
+    cpu_s: float
+    virtual_s: float
+    calls: int
 
 
 def night_figures(apps: int) -> Iterator[Figure]:
     """Yield what a night of so many apps took, against the same calls without an engine."""
-    night = make_night(apps, scenario=Scenario(seed=1, behaviour=CERTAIN))
-    cpu_s, makespan_s = _in_virtual_time(night.live)
-    assert night.phases() == {Phase.RELEASED: apps}, night.phases()
-    straight_s, _ = _in_virtual_time(lambda: _straight(night))
-    name = f"night of {apps:,} apps:"
+    targets = [make_target(app_id) for app_id in app_ids(apps)]
+    night = _told(targets, _rollout)
+    straight = _told(targets, lambda client, made, ts: _straight(client, made, ts, night.calls))
+    assert straight.calls == night.calls
+    name, floor_is = f"night of {apps:,} apps:", "as many calls straight to the client: no engine"
     yield Figure(
         f"{name} CPU per app",
-        cpu_s * 1000 / apps,
+        night.cpu_s * 1000 / apps,
         "ms",
-        straight_s * 1000 / apps,
-        "as many calls straight to the client: no engine, guards, journal",
+        straight.cpu_s * 1000 / apps,
+        f"{floor_is}, guards, journal",
     )
-    calls = sum(night.calls.values()) / apps
     yield Figure(
         f"{name} CPU per call",
-        cpu_s * 1000 / apps / calls,
+        night.cpu_s * 1000 / night.calls,
         "ms",
-        straight_s * 1000 / apps / calls,
+        straight.cpu_s * 1000 / straight.calls,
         "the same",
     )
     yield Figure(
-        f"{name} calls per app", calls, "calls", FEWEST_CALLS, "the fewest that do the job"
+        f"{name} calls per app",
+        night.calls / apps,
+        "calls",
+        FEWEST_CALLS,
+        "the fewest that do the job",
     )
     yield Figure(
         f"{name} makespan",
-        makespan_s,
+        night.virtual_s,
         "s",
-        CALLS_BEFORE_WAITING * apps / night.rate + UNAVOIDABLE_S,
-        "a look and an upload each at the pace, then the waits of the last app",
+        CALLS_FIRST * apps / PER_SECOND + UNAVOIDABLE_S,
+        "a look and an upload of every app at the pace, then the last one's waits",
     )
 
 
-def _in_virtual_time(work: Callable[[], Awaitable[object]]) -> tuple[float, float]:
-    """Run to the end; return the CPU time in seconds, and the virtual time."""
+Work = Callable[[BaiduPlatform, list[Call], Sequence[Target]], Awaitable[None]]
+
+
+def _told(targets: Sequence[Target], work: Work) -> Told:
+    """Do the work on a fresh platform in virtual time, and tell what it took."""
+    made: list[Call] = []
 
     async def timed() -> float:
-        await work()
+        world = World.from_scenario(
+            Scenario(seed=1, behaviour=CERTAIN), [target.app_id for target in targets]
+        )
+        tokens = StaticTokens(world.tokens)
+        client = BaiduPlatform(InprocTransport(world), tokens, on_call=made.append)
+        await work(client, made, targets)
+        assert not world.duplicates()
+        assert not world.violations
         return anyio.current_time()
 
     gc.collect()
     began = time.process_time()
-    virtual_s = anyio.run(
-        timed, backend="trio", backend_options={"clock": MockClock(autojump_threshold=0)}
-    )
-    return time.process_time() - began, virtual_s
+    virtual_s = in_virtual_time(timed)
+    return Told(time.process_time() - began, virtual_s, len(made))
 
 
-async def _straight(like: Night) -> None:
-    """Make as many calls of each kind as that night did, as fast as the capacity allows."""
-    night = Night(like.scenario, like.targets)
-    made: list[Call] = []
-    tokens = StaticTokens(night.world.tokens)
-    client = BaiduPlatform(night.transport, tokens, on_call=made.append)
-    targets, at_once = night.targets, night.in_flight
+async def _rollout(client: BaiduPlatform, _: list[Call], targets: Sequence[Target]) -> None:
+    """Roll out with everything: engine, guards, and a journal whose lines are written."""
+    state = RunState.new(target.app_id for target in targets)
+    ledger = Ledger(MemoryJournal(VirtualWall()), state, Unheard())
+    await ledger.append(HEADER)
+    rng, pacer = Random(0), Pacer(Pace(PER_SECOND), in_flight=IN_FLIGHT)
+    await Rollout(
+        targets,
+        GuardedPlatform(client, pacer, rng=rng),
+        ledger,
+        Steering(failures_allowed=0),
+        options=RunOptions(in_flight=IN_FLIGHT),
+        rng=rng,
+        per_second=lambda: pacer.pace.rate,
+    ).work()
+    assert {app.phase for app in state.apps.values()} == {Phase.RELEASED}
+
+
+async def _straight(
+    client: BaiduPlatform, made: list[Call], targets: Sequence[Target], calls: int
+) -> None:
+    """Bring all apps online with so many calls, of which all but three per app are looks."""
     ids: dict[str, str] = {}
 
     async def look(target: Target) -> None:
-        (row,) = await client.packages(target.app_id)
-        assert row.package_id is not None
-        ids[target.app_id] = row.package_id
+        for row in await client.packages(target.app_id):
+            ids[target.app_id] = row.package_id or ""
 
     async def submit(target: Target) -> None:
         await client.submit_audit(target.app_id, ids[target.app_id], target.bundle.audit)
 
-    await _each(targets, lambda t: client.upload(t.app_id, t.bundle), at_once)
+    await _each(targets, look)
+    await _each(targets, lambda target: client.upload(target.app_id, target.bundle))
     await anyio.sleep(UNAVOIDABLE_S)
-    await _each(targets, look, at_once)
-    await _each(targets, submit, at_once)
+    await _each(targets, look)
+    await _each(targets, submit)
     await anyio.sleep(UNAVOIDABLE_S)
-    await _each(targets, lambda t: client.release(t.app_id, ids[t.app_id]), at_once)
-    rest = sum(like.calls.values()) - len(made)
-    await _each((targets[nth % len(targets)] for nth in range(rest)), look, at_once)
-    assert len(made) == sum(like.calls.values())
+    await _each(targets, lambda target: client.release(target.app_id, ids[target.app_id]))
+    rest = calls - len(made)
+    await _each((targets[nth % len(targets)] for nth in range(rest)), look)
 
 
-async def _each(
-    targets: Iterable[Target], call: Callable[[Target], Awaitable[None]], at_once: int
-) -> None:
+async def _each(targets: Iterable[Target], call: Callable[[Target], Awaitable[None]]) -> None:
     left = iter(targets)
 
     async def work() -> None:
@@ -126,126 +163,5 @@ async def _each(
             await call(target)
 
     async with anyio.create_task_group() as tasks:
-        for _ in range(at_once):
+        for _ in range(IN_FLIGHT):
             tasks.start_soon(work)
-
-
-def memory_figure(apps: int) -> Figure:
-    """Return what the engine keeps per app while all of them wait for a reviewer."""
-    targets = tuple(make_target(app_id) for app_id in app_ids(apps))
-    tracemalloc.start()
-    try:
-        per_app = anyio.run(
-            _waiting_bytes,
-            targets,
-            backend="trio",
-            backend_options={"clock": MockClock(autojump_threshold=0)},
-        )
-        floor = _entry_bytes(targets)
-    finally:
-        tracemalloc.stop()
-    return Figure(
-        f"memory per waiting app, of {apps:,}",
-        per_app / apps,
-        "bytes",
-        floor / apps,
-        "an entry in a dict: a time, an order and a package id of its own",
-    )
-
-
-async def _waiting_bytes(targets: tuple[Target, ...]) -> int:
-    """Bring all apps into audit, and weigh what holds them there."""
-    before = _traced()
-    state = RunState.new(target.app_id for target in targets)
-    ledger = Ledger(Forgetful(), state, Unheard())
-    await ledger.append(_header(state.until))
-    rollout = Rollout(
-        targets,
-        AllInAudit(targets),
-        ledger,
-        Steering(failures_allowed=0),
-        options=RunOptions(),
-        rng=Random(0),
-        per_second=lambda: 50.0,
-    )
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(rollout.work)
-        while not all(app.phase is Phase.AUDITING for app in state.apps.values()):
-            await anyio.sleep(POLL_S)
-        held = _traced() - before
-        tasks.cancel_scope.cancel()
-    return held
-
-
-def _traced() -> int:
-    gc.collect()
-    return tracemalloc.get_traced_memory()[0]
-
-
-def _entry_bytes(targets: tuple[Target, ...]) -> int:
-    before = _traced()
-    entries = {
-        target.app_id: (float(nth), nth, str(1_000_000_000 + nth))
-        for nth, target in enumerate(targets)
-    }
-    held = _traced() - before
-    assert len(entries) == len(targets)
-    return held
-
-
-class AllInAudit:
-    """A `Platform` on which our package of every app is in audit; nothing may be changed."""
-
-    def __init__(self, targets: Iterable[Target]) -> None:
-        self._bundles = {target.app_id: target.bundle for target in targets}
-
-    async def packages(self, app_id: str) -> tuple[Package, ...]:
-        await anyio.lowlevel.checkpoint()
-        bundle = self._bundles[app_id]
-        return (
-            Package(
-                version=bundle.version,
-                description=f"{bundle.description}",
-                package_id=str(int(app_id) + 1_000_000_000),
-                status=PackageStatus.IN_AUDIT,
-            ),
-        )
-
-    async def upload(self, app_id: str, bundle: Bundle) -> None:
-        _forbidden(app_id, bundle)
-
-    async def submit_audit(self, app_id: str, package_id: str, note: AuditNote) -> None:
-        _forbidden(app_id, package_id, note)
-
-    async def release(self, app_id: str, package_id: str) -> None:
-        _forbidden(app_id, package_id)
-
-    async def rollback(self, app_id: str, package_id: str) -> None:
-        _forbidden(app_id, package_id)
-
-    async def withdraw(self, app_id: str, package_id: str) -> None:
-        _forbidden(app_id, package_id)
-
-
-def _forbidden(*asked: object) -> NoReturn:
-    raise AssertionError(f"nothing is to be changed: {asked}")
-
-
-class Forgetful:
-    """A `Journal` that makes every line and keeps none."""
-
-    def __init__(self) -> None:
-        self._chain = Chain()
-
-    async def append(self, record: RunRecord | AnyAppRecord) -> Entry:
-        await anyio.lowlevel.checkpoint()
-        entry, _ = self._chain.stamp(record, datetime(2026, 11, 24, tzinfo=UTC))
-        return entry
-
-
-class Unheard:
-    """An `Observer` that keeps nothing."""
-
-    def recorded(self, entry: Entry) -> None: ...
-
-    def called(self, call: Call) -> None: ...

@@ -54,7 +54,7 @@ def test_the_table_is_aligned_and_shows_the_ratio() -> None:
         Figure("a longer name", 12345.6, "/s", 24691.2, "twice"),
     ]
     assert render(figures) == (
-        "what           measured      floor  ratio  the floor is\n"
+        "what            measured      floor  ratio  the floor is\n"
         "-------------  ---------  ---------  -----  ------------\n"
         "short            3.000 s    2.000 s   1.50  half of it\n"
         "a longer name  12,346 /s  24,691 /s   0.50  twice\n"

@@ -22,6 +22,7 @@ from typing import Final, TypeAlias, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
+from fleetdeploy.simulator.behaviour import ForeignPackage
 from fleetdeploy.simulator.faults import Faults
 from fleetdeploy.simulator.report import report
 from fleetdeploy.simulator.scenario import Scenario
@@ -148,6 +149,10 @@ class Platform:
         assert isinstance(total, int)
         return total
 
+    def add_foreign(self, app_id: str, package: ForeignPackage) -> None:
+        """Let somebody make a package in the console."""
+        self.portal.call(self.world.add_foreign, app_id, package, 0.0)
+
     def check_lawful(self) -> None:
         """Check that nothing was done twice, and nothing that a lawful client would not do."""
         said = self.report()
@@ -260,11 +265,13 @@ class Stage:
         """Count what all journals say so far."""
         return sum(path.read_bytes().count(b"\n") for path in self.state.glob("runs/*/*.jsonl"))
 
-    def records(self, run_id: str | None = None) -> list[Document]:
-        """Return the whole lines of a journal."""
-        path = self.journal(run_id)
-        text = path.read_bytes().rpartition(b"\n")[0] if path.exists() else b""
-        return [json.loads(line) for line in text.splitlines()]
+    def records(self, run_id: str = "*") -> list[Document]:
+        """Return the whole lines of a run's journal, or of all."""
+        wholes = [
+            path.read_bytes().rpartition(b"\n")[0]
+            for path in sorted(self.state.glob(f"runs/{run_id}/journal.jsonl"))
+        ]
+        return [json.loads(line) for whole in wholes for line in whole.splitlines()]
 
     def phases(self) -> dict[str, str]:
         """Ask `status` where every app of the newest run is."""

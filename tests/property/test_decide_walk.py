@@ -13,7 +13,8 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from fleetdeploy.core.decide import Confirm, Do, Note, Policy, Poll, Rest, Sight, decide
+from fleetdeploy.core.decide import decide
+from fleetdeploy.core.decisions import Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.records import (
     AnyAppRecord,
     RunRecord,
@@ -240,7 +241,8 @@ class Driver:
             self.toy.pass_time(self.chance.uniform(0, 5))
 
 
-def make_life(seed: int, *, troubles: int = 5, **world: object) -> Driver:
+def make_life(seed: int, *, troubles: int = 3, **world: object) -> Driver:
+    """Draw a life; failed builds and troubles together stay below the tries that a step has."""
     chance = Random(seed)
     bundle = make_bundle(direct_commit=chance.random() < 0.2)
     toy = Toy(

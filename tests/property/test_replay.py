@@ -77,7 +77,9 @@ def test_j4_every_prefix_of_a_valid_journal_replays(history: list[Entry]) -> Non
 
 @law
 @given(histories(), st.data())
-def test_j4_replay_in_one_go_equals_replay_in_two(history: list[Entry], data: st.DataObject) -> None:
+def test_j4_replay_in_one_go_equals_replay_in_two(
+    history: list[Entry], data: st.DataObject
+) -> None:
     cut = data.draw(st.integers(0, len(history)))
     assert replay(folded(history[:cut]), history[cut:]) == folded(history)
 

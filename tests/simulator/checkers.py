@@ -183,8 +183,13 @@ def hasty(night: Night) -> Iterator[str]:
     since: dict[str, float] = {}
     resumed = 0.0
     looks = _looks(night.witness.sent)
+    inherited = set(night.doubted)
     for entry in night.entries():
         record, at = entry.record, _seconds(entry)
+        if isinstance(record, StepStarted) and record.app_id in inherited:
+            inherited.remove(record.app_id)
+            if at < _seconds(night.entries()[0]) + night.policy.settle_s - TICK_S:
+                yield f"inherited doubt, and began at once: record {entry.seq}"
         if isinstance(record, RunResumed):
             resumed = at
         elif isinstance(record, StepStarted | StepSucceeded):

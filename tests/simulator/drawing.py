@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.behaviour import (
     Behaviour,
@@ -68,6 +68,7 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
     kinds = {i: rng.choice([*CLIENTS]) if rng.random() < 0.5 else "ordinary" for i in ids}
     direct = {app_id for app_id in ids if rng.random() < 0.2}
     waits = rng.random() < 0.5
+    in_flight = rng.choice([1, 4, 32])
     scenario = Scenario(
         seed=seed,
         behaviour=_behaviour(rng),
@@ -76,13 +77,13 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
         rate_limit=_rate_limit(rng),
         faults=_faults(rng),
         latency_s=rng.choice([(0.05, 0.2), (0.0, 0.0), (0.5, 4.0)]),
-        token_lifetime_s=rng.choice([90.0, 600.0, 1e6]),
+        token_lifetime_s=1e6 if in_flight == 1 else rng.choice([90.0, 600.0, 1e6]),
     )
     night = Night(
         scenario,
         tuple(make_target(app_id, direct_commit=app_id in direct) for app_id in ids),
         policy=Policy(wait_for_foreign=waits),
-        in_flight=rng.choice([1, 4, 32]),
+        in_flight=in_flight,
         journal_latency_s=rng.choice([0.0, 0.05]),
         seed=seed,
     )

@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from fleetdeploy.baidu.client import BaiduPlatform
 from fleetdeploy.baidu.tokens import StaticTokens, TokenSource
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
-from fleetdeploy.core.decide import Policy
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
@@ -55,7 +55,7 @@ FIFTH = FaultScript(
 """About 20 % of all calls go wrong in some way."""
 
 
-class Crash(Exception):  # noqa: N818 - what happens, not what went wrong
+class Crash(Exception):
     """The process died here."""
 
 

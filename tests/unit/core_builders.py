@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.lifecycle import STEP_OF, Event
 from fleetdeploy.core.plan import (
     ManifestRef,
@@ -13,7 +14,6 @@ from fleetdeploy.core.plan import (
     plan_app,
     seal,
 )
-from fleetdeploy.core.decide import Policy
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,

@@ -14,7 +14,6 @@ from fleetdeploy.baidu.errno import (
     errors_table,
     for_read,
     own_error,
-    upload_error,
 )
 from fleetdeploy.errors import (
     AnswerLost,
@@ -149,25 +148,6 @@ def test_the_platforms_wait_overrides_the_tables() -> None:
 def test_long_words_are_cut() -> None:
     error = error_for(Layer.ERRNO, 69001, "x" * 10_000, changes=True)
     assert error.msg == "x" * MSG_MAX
-
-
-@pytest.mark.parametrize(
-    ("number", "kind", "code"),
-    [
-        (-1, NotSent, "platform.upload_failed"),
-        (None, NotSent, "platform.upload_failed"),
-        (777, NotSent, "platform.upload_failed"),
-        (40001, RequestRefused, "platform.bad_parameter"),
-        (69009, NotSent, "platform.service_unavailable"),
-        (69010, FleetRefused, "platform.template_broken"),
-    ],
-)
-def test_a_failed_upload_has_its_class(
-    number: int | None, kind: type[PlatformError], code: str
-) -> None:
-    error = upload_error(number, "上传失败")
-    assert type(error) is kind
-    assert (error.code, error.errno, error.msg) == (code, number, "上传失败")
 
 
 def test_for_read_keeps_everything_but_the_doubt() -> None:

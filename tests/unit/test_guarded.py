@@ -144,9 +144,7 @@ async def test_a_read_is_repeated_whatever_became_of_it() -> None:
 
 
 @pytest.mark.parametrize("name", CHANGES)
-@pytest.mark.parametrize(
-    "kind", [NotSent, AnswerLost, ClientMustAct, RequestRefused, FleetRefused]
-)
+@pytest.mark.parametrize("kind", [NotSent, AnswerLost, ClientMustAct, RequestRefused, FleetRefused])
 async def test_j3_a_change_is_never_repeated_by_the_guard(
     name: str, kind: type[PlatformError]
 ) -> None:

@@ -9,6 +9,7 @@ from fleetdeploy.engine.scheduler import Next, Scheduler
 
 pytestmark = pytest.mark.anyio
 
+
 class Turns:
     """Gives each item the turns that are written down for it, and keeps who had one when.
 

@@ -31,7 +31,6 @@ from fleetdeploy.model import Outcome, Phase, Until
 from tests.unit.core_builders import (
     NOTE,
     WRITER,
-    header,
     make_plan,
     make_planned,
     record_of,

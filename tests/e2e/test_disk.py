@@ -1,0 +1,231 @@
+"""What the disk can do to a run: no room, no directory, damage, and files that were changed."""
+
+import json
+import os
+import resource
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import copyfile, which
+from typing import Final
+
+import pytest
+
+from fleetdeploy.simulator.behaviour import ForeignPackage
+from tests.e2e.stage import (
+    SLOW_AUDITS,
+    Result,
+    Stage,
+    assert_calm,
+    open_stage,
+)
+
+pytestmark = pytest.mark.slow
+
+APPS: Final = 16
+ROOM: Final = 24 * 1024
+"""Bytes that hold the plan of so many apps and the beginning of their journal."""
+SENT: Final = {"upload", "submit_audit", "release"}
+
+
+@contextmanager
+def tiny_file_system(where: Path) -> Iterator[None]:
+    """Mount a file system of a few pages; skip where this user may not mount."""
+    where.mkdir()
+    mount, umount = which("mount"), which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("needs the privilege to mount a file system")
+    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(where)]
+    done = subprocess.run([mount, *options], check=False, capture_output=True)  # noqa: S603
+    if done.returncode != 0:
+        pytest.skip(f"may not mount a file system here: {done.stderr.decode()}")
+    try:
+        yield
+    finally:
+        subprocess.run([umount, str(where)], check=True)  # noqa: S603
+
+
+def check_written_before_sent(stage: Stage) -> None:
+    """Check that whatever the platform accepted was announced in the journal (J1)."""
+    announced = {
+        (record["app_id"], record["step"])
+        for record in stage.records()
+        if record["kind"] == "step_started"
+    }
+    accepted = {(effect.app_id, str(effect.kind)) for effect in stage.platform.world.effects}
+    assert accepted <= announced
+    assert len(accepted) > 0
+
+
+def check_told(result: Result, stage: Stage, reason: str) -> None:
+    """Check that a run that could not write any more says so and ends with 1."""
+    assert result.code == 1, result.err
+    assert_calm(result)
+    assert "[journal.write_failed]" in result.err
+    assert f"{stage.journal()}: {reason}" in result.err
+    assert "hint:" in result.err
+    assert "fleetdeploy resume" in result.err
+
+
+def check_resumes(stage: Stage) -> None:
+    result = stage.run("resume")
+    assert result.code == 0, result.err
+    effects = stage.platform.effects()
+    assert effects == dict.fromkeys(SENT, APPS)
+    stage.platform.check_lawful()
+
+
+def test_j1_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with tiny_file_system(state), open_stage(tmp_path, apps=APPS) as stage:
+        filler = state / "filler"
+        free = os.statvfs(state)
+        filler.write_bytes(bytes(free.f_bavail * free.f_frsize - ROOM))
+        result = stage.run("run", stage.manifest(), "-q")
+        check_told(result, stage, "No space left on device")
+        check_written_before_sent(stage)
+        filler.unlink()
+        check_resumes(stage)
+
+
+def test_j1_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path: Path) -> None:
+    with open_stage(tmp_path, apps=APPS) as stage:
+        command = stage.start("run", stage.manifest(), "-q")
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (ROOM, ROOM))
+        result = command.end()
+        check_told(result, stage, "File too large")
+        check_written_before_sent(stage)
+        check_resumes(stage)
+
+
+def test_a_disk_without_room_for_the_plan_sends_nothing(tmp_path: Path) -> None:
+    with open_stage(tmp_path, apps=APPS) as stage:
+        command = stage.start("run", stage.manifest(), "-q")
+        resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (4096, 4096))
+        result = command.end()
+        assert stage.run_ids() == []
+        assert stage.platform.total() == 0
+        again = stage.run("run", stage.manifest())
+    assert result.code == 1
+    assert_calm(result)
+    assert "[state.unusable]" in result.err
+    assert again.code == 0
+
+
+def test_a_state_directory_that_is_a_file_is_refused_before_anything_is_sent(
+    tmp_path: Path,
+) -> None:
+    with open_stage(tmp_path, apps=1) as stage:
+        stage.state.write_text("not a directory")
+        results = [stage.start(*words) for words in (["run", stage.manifest()], ["status"])]
+        ran, looked = (command.end() for command in results)
+        assert stage.platform.total() == 0
+    for result in (ran, looked):
+        assert_calm(result)
+        assert str(stage.state) in result.err
+        assert "hint:" in result.err
+    assert ran.code == 1
+
+
+def flip_a_byte(path: Path, line: int) -> None:
+    """Change one bit in the middle of a line."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    middle = bytearray(lines[line - 1])
+    middle[len(middle) // 2] ^= 1
+    lines[line - 1] = bytes(middle)
+    path.write_bytes(b"".join(lines))
+
+
+def test_j5_damage_in_the_middle_is_refused_with_its_line(tmp_path: Path) -> None:
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}) as stage:
+        manifest = stage.manifest()
+        stage.run("run", manifest, "--no-wait", "--run-id", "first")
+        journal = stage.journal()
+        line = journal.read_bytes().count(b"\n") // 2
+        flip_a_byte(journal, line)
+        damaged = journal.read_bytes()
+        calls = stage.platform.calls()
+        words = (["status"], ["resume"], ["resume", "first"], ["report", "first", "-o", "json"])
+        commands = [stage.start(*one) for one in words]
+        refused = [command.end() for command in commands]
+        assert stage.platform.calls() == calls
+        assert journal.read_bytes() == damaged
+        history = stage.run("history")
+        adopted = stage.run("run", manifest, "--no-wait", "-o", "json", "--run-id", "second")
+        stage.platform.check_lawful()
+    for result in refused:
+        assert result.code == 12
+        assert_calm(result)
+        assert f"{journal}: line {line}:" in result.err
+    assert refused[-1].document()["code"] == "journal.damaged"
+    assert "unreadable" in history.out
+    assert adopted.document()["counts"] == {"auditing": 3}
+
+
+Change = Callable[[Stage], None]
+
+
+def edit_the_version(stage: Stage) -> None:
+    plan = stage.journal().with_name("plan.json")
+    plan.write_text(plan.read_text().replace('"1.2.6"', '"1.2.7"'))
+
+
+def put_another_plan_in_its_place(stage: Stage) -> None:
+    """A plan that is whole and not this run's."""
+    plan = stage.journal().with_name("plan.json")
+    stage.run("plan", stage.manifest(version="2.0.0"), "--out", "other.json")
+    copyfile(stage.directory / "other.json", plan)
+
+
+@pytest.mark.parametrize("change", [edit_the_version, put_another_plan_in_its_place])
+def test_a_plan_beside_the_journal_that_was_changed_is_refused(
+    tmp_path: Path, change: Change
+) -> None:
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}) as stage:
+        stage.run("run", stage.manifest(), "--no-wait")
+        change(stage)
+        calls, lines = stage.platform.calls(), stage.lines()
+        result = stage.run("resume")
+        assert (stage.platform.calls(), stage.lines()) == (calls, lines)
+    assert result.code == 13
+    assert "[plan.mismatch]" in result.err
+    assert_calm(result)
+
+
+def move_the_platform(stage: Stage) -> None:
+    """Somebody puts a package into audit from the console."""
+    stage.platform.add_foreign("200000001", ForeignPackage())
+
+
+def edit_the_plan(stage: Stage) -> None:
+    saved = stage.directory / "tonight.json"
+    saved.write_text(saved.read_text().replace('"754"', '"755"'))
+
+
+def reseal_nothing(stage: Stage) -> None:
+    """Half a file, as a copy that broke off leaves it."""
+    saved = stage.directory / "tonight.json"
+    saved.write_text(saved.read_text()[:400])
+
+
+def edit_the_manifest(stage: Stage) -> None:
+    path = stage.directory / "fleet.yaml"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"description": "other hours"}))
+
+
+CHANGES = [move_the_platform, edit_the_plan, reseal_nothing, edit_the_manifest]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_saved_plan_that_no_longer_holds_is_refused(tmp_path: Path, change: Change) -> None:
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}) as stage:
+        planned = stage.run("plan", stage.manifest(), "--out", "tonight.json")
+        change(stage)
+        result = stage.run("run", "--plan", "tonight.json", "-o", "json")
+        assert stage.run_ids() == []
+        assert stage.platform.total() == 0
+    assert planned.code == 0
+    assert result.code == 13
+    assert result.document()["code"] == "plan.mismatch"
+    assert_calm(result)
