@@ -63,7 +63,7 @@ class Case:
     @property
     def version(self) -> str:
         """The version our package goes by: an adopted one keeps its own."""
-        return self.app.version or self.bundle.version
+        return self.bundle.version if self.app.version is None else self.app.version
 
     @property
     def row(self) -> Package | None:
@@ -99,7 +99,8 @@ def _queued(case: Case) -> Decision:
 
 
 def _adopt(case: Case, ours: Package) -> Decision:
-    stage = _STAGES.get(ours.status, FoundStage.PROCESSING)
+    found = ours.status if ours.package_id is not None else None
+    stage = _STAGES.get(found, FoundStage.PROCESSING)
     if stage is FoundStage.UPLOADED and case.bundle.direct_commit:
         # The platform submits this one by itself; wait for that as after an upload of our own.
         stage = FoundStage.PROCESSING
@@ -114,7 +115,7 @@ def _adopt(case: Case, ours: Package) -> Decision:
 
 
 def _obstacle(case: Case) -> Decision | None:
-    other = sightings.in_the_way(case.sight.rows, case.bundle)
+    other = sightings.in_the_way(case.sight.rows, case.app.package_id)
     if other is None:
         return None
     whose = "an earlier rollout's" if other.fingerprint else "somebody else's"
@@ -192,6 +193,8 @@ def _approved(case: Case) -> Decision:
         return _attempt(case, Step.RELEASE, "approved and not online")
     if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
         return _moved_on(case, row)
+    if row.status == PackageStatus.DEVELOPMENT:
+        return _withdrawn(case)
     return Poll(f"approved, but now the platform says {_status(row)}")
 
 

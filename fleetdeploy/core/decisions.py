@@ -5,6 +5,9 @@ from dataclasses import dataclass
 from fleetdeploy.core.records import AnyAppRecord, StepStarted
 from fleetdeploy.model import Package
 
+NOTES_MAX = 16
+"""One look settles at most as many things as there are phases; more is a bug going in circles."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -15,7 +15,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core import sightings
 from fleetdeploy.core.decide import decide
-from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Sight
+from fleetdeploy.core.decisions import (
+    NOTES_MAX,
+    Confirm,
+    Decision,
+    Do,
+    Note,
+    Policy,
+    Poll,
+    Rest,
+    Sight,
+)
 from fleetdeploy.core.differences import changed_keys
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, advance, step_of
@@ -196,7 +206,9 @@ def plan_app(
     app = AppState(target.app_id, in_doubt_before=in_doubt_before)
     decision = decide(app, target.bundle, Sight(rows), policy, until)
     first = decision
-    while isinstance(decision, Note) and not (app := advance(app, decision.record)).terminal:
+    for _ in range(NOTES_MAX):
+        if not isinstance(decision, Note) or (app := advance(app, decision.record)).terminal:
+            break
         decision = decide(app, target.bundle, Sight(rows), policy, until)
     live = sightings.online(rows)
     action = _action(first, decision, app)
@@ -207,7 +219,9 @@ def plan_app(
         target,
         action=action,
         start=_start(decision, app),
-        reason=_upload_reason(target.bundle, rows, past) if uploads else _reason(first, decision),
+        reason=_upload_reason(target.bundle, rows, past)
+        if uploads
+        else _reason(action, first, decision),
         package_id=app.package_id,
         online=OnlineNote(version=live.version, fingerprint=live.fingerprint) if live else None,
         changed=changed,
@@ -234,17 +248,19 @@ def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]
     """Say for each app whose part has moved since the plan was saved what it was and is."""
     current = {app.app_id: app for app in now}
     return [
-        f"{was.app_id}: planned {_part(was)}, now {_part(current[was.app_id])}"
+        f"{was.app_id}: planned {_part(was)}, now {_part(current.get(was.app_id))}"
         for was in saved
-        if _essence(was) != _essence(current[was.app_id])
+        if _essence(was) != _essence(current.get(was.app_id))
     ]
 
 
-def _essence(app: PlannedApp) -> tuple[object, ...]:
-    return (app.action, app.start, app.package_id, app.online)
+def _essence(app: PlannedApp | None) -> tuple[object, ...]:
+    return (app.action, app.start, app.package_id, app.online) if app else ()
 
 
-def _part(app: PlannedApp) -> str:
+def _part(app: PlannedApp | None) -> str:
+    if app is None:
+        return "not planned"
     online = f"{app.online.version} online" if app.online else "nothing online"
     package = f", package {app.package_id}" if app.package_id else ""
     return f"{app.action} ({online}{package})"
@@ -282,12 +298,16 @@ def _action(first: Decision, last: Decision, app: AppState) -> Action:
 
 
 def _start(decision: Decision, app: AppState) -> Step | None:
+    if isinstance(decision, Rest):
+        return None
     return decision.record.step if isinstance(decision, Do) else step_of(app)
 
 
-def _reason(first: Decision, last: Decision) -> str:
+def _reason(action: Action, first: Decision, last: Decision) -> str:
     if isinstance(last, Note) and isinstance(last.record, AppFinished):
         return last.why
+    if isinstance(first, Note) and action is Action.WAIT:
+        return f"{first.why}; {last.why}"
     return first.why
 
 

@@ -85,15 +85,12 @@ _JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
 """The platform said yes, perhaps a moment ago: calls take effect with a delay."""
 
 
-def advance(app: AppState, record: AnyAppRecord) -> AppState:
+def advance(app: AppState, record: AnyAppRecord, *, at: datetime | None = None) -> AppState:
     """Return the app after a record; raise `IllegalTransition` where the table has none."""
     phase = next_phase(app.phase, event_of(record))
     match record:
         case StepStarted():
-            started = replace(
-                app, phase=phase, step=record.step, attempt=record.attempt, in_doubt_before=False
-            )
-            return _afresh(started, record.known) if record.step is Step.UPLOAD else started
+            return _started(app, record, phase, at)
         case PackageFound():
             return replace(
                 app,
@@ -102,22 +99,36 @@ def advance(app: AppState, record: AnyAppRecord) -> AppState:
                 version=record.version,
                 known=record.known,
                 error=None,
+                updated_at=at,
             )
         case StepSucceeded():
             package_id = record.package_id or app.package_id
-            return replace(app, phase=phase, package_id=package_id, error=None)
+            return replace(app, phase=phase, package_id=package_id, error=None, updated_at=at)
         case StepFailed() | StepDoubted():
-            return replace(app, phase=phase, error=record.error)
+            return replace(app, phase=phase, error=record.error, updated_at=at)
         case AppFinished():
             doubt = app.in_doubt or app.in_doubt_before
-            return replace(app, phase=phase, error=record.error, in_doubt_before=doubt)
+            return replace(
+                app, phase=phase, error=record.error, in_doubt_before=doubt, updated_at=at
+            )
         case _:
             assert_never(record)
 
 
-def _afresh(app: AppState, known: tuple[str, ...]) -> AppState:
-    """Forget the package that was adopted or made before: another one is on its way."""
-    return replace(app, package_id=None, version=None, known=known)
+def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | None) -> AppState:
+    """Begin a step; an upload forgets the package that was adopted or made before."""
+    uploads = record.step is Step.UPLOAD
+    return replace(
+        app,
+        phase=phase,
+        package_id=None if uploads else app.package_id,
+        version=None if uploads else app.version,
+        step=record.step,
+        attempt=record.attempt,
+        known=record.known if uploads else app.known,
+        updated_at=at,
+        in_doubt_before=False,
+    )
 
 
 @dataclass(slots=True)
@@ -157,8 +168,7 @@ class RunState:
 
     def check(self, record: RunRecord | AnyAppRecord) -> None:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
-        if self.finished or isinstance(record, RunStarted) != (self.header is None):
-            raise IllegalTransition(f"{record.kind} cannot come here")
+        self._check_place(record)
         if isinstance(record, AnyAppRecord):
             advance(self._app(record.app_id), record)
 
@@ -167,13 +177,18 @@ class RunState:
 
         Raises `IllegalTransition` and changes nothing if it does not fit.
         """
-        self.check(entry.record)
+        self._check_place(entry.record)
         if isinstance(entry.record, AnyAppRecord):
-            app = advance(self._app(entry.record.app_id), entry.record)
-            self.apps[app.app_id] = replace(app, updated_at=entry.at)
+            app = advance(self._app(entry.record.app_id), entry.record, at=entry.at)
+            self.apps[app.app_id] = app
             self.failures_ever += app.phase in _COUNTED
         else:
             self._apply_run(entry.record, entry.at)
+
+    def _check_place(self, record: RunRecord | AnyAppRecord) -> None:
+        """Refuse what comes before the header, after the end, or a second header."""
+        if self.finished or isinstance(record, RunStarted) != (self.header is None):
+            raise IllegalTransition(f"{record.kind} cannot come here")
 
     def _apply_run(self, record: RunRecord, at: datetime) -> None:
         match record:

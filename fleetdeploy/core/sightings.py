@@ -38,7 +38,14 @@ def new_rows(
 
 
 def row_of(rows: Iterable[Package], package_id: str | None) -> Package | None:
-    return next((row for row in rows if row.package_id == package_id), None)
+    """Return the row of a package; of several (an audit row may outlive it) the furthest on."""
+    found = [row for row in rows if row.package_id == package_id]
+    return min(found, key=_distance_to_online, default=None)
+
+
+def _distance_to_online(row: Package) -> int:
+    known = (PackageStatus.ONLINE, *_FURTHEST_FIRST)
+    return next((place for place, status in enumerate(known) if row.status == status), len(known))
 
 
 def online(rows: Iterable[Package]) -> Package | None:
@@ -47,11 +54,12 @@ def online(rows: Iterable[Package]) -> Package | None:
 
 def is_uploading(row: Package) -> bool:
     """Whether a row is no package yet. Without an id and not failed counts as uploading."""
-    return row.package_id is None and row.upload_status != UploadStatus.FAILED
+    return row.package_id is None and not upload_failed(row)
 
 
 def upload_failed(row: Package) -> bool:
-    return row.package_id is None and row.upload_status == UploadStatus.FAILED
+    """Whether a build failed. A row with a status is a package, whatever else it says."""
+    return row.upload_status == UploadStatus.FAILED and row.status is None
 
 
 _FURTHEST_FIRST = (
@@ -67,7 +75,7 @@ def furthest_of_ours(rows: Iterable[Package], bundle: Bundle) -> Package | None:
     Any version will do: the fingerprint says that template and `ext_json` are the same. Of
     several equally far the one with the highest id is taken, so that the choice is stable.
     """
-    ours = [row for row in rows if row.fingerprint == bundle.fingerprint]
+    ours = [row for row in rows if row.fingerprint == bundle.fingerprint and not upload_failed(row)]
     for status in _FURTHEST_FIRST:
         there = [row for row in ours if row.status == status and row.package_id is not None]
         if there:
@@ -75,17 +83,11 @@ def furthest_of_ours(rows: Iterable[Package], bundle: Bundle) -> Package | None:
     return next((row for row in ours if is_uploading(row)), None)
 
 
-def in_the_way(rows: Iterable[Package], bundle: Bundle) -> Package | None:
-    """Return a package in audit that does not hold this bundle, if there is one.
+def in_the_way(rows: Iterable[Package], package_id: str | None) -> Package | None:
+    """Return a package in audit that is not the one with this id, if there is one.
 
-    It may be somebody else's, or ours of an earlier rollout; whether the platform takes a second
+    It may be somebody else's, or another one of ours; whether the platform takes a second
     submission meanwhile is documented nowhere (platform-api.md 5.4).
     """
-    return next(
-        (
-            row
-            for row in rows
-            if row.status == PackageStatus.IN_AUDIT and row.fingerprint != bundle.fingerprint
-        ),
-        None,
-    )
+    in_audit = (row for row in rows if row.status == PackageStatus.IN_AUDIT)
+    return next((row for row in in_audit if row.package_id != package_id), None)

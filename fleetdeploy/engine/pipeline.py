@@ -11,7 +11,7 @@ from typing import assert_never
 import anyio
 
 from fleetdeploy.core.decide import decide
-from fleetdeploy.core.decisions import Confirm, Do, Note, Policy, Poll, Rest, Sight
+from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
 from fleetdeploy.core.polling import PollSchedule, backoff_s
 from fleetdeploy.core.records import (
@@ -121,7 +121,9 @@ class Pipeline:
 
     async def _act_on(self, flight: Flight, sight: Sight) -> Next | None:
         """Decide and act until the app must wait or has ended."""
-        while not self._app(flight).terminal:
+        for _ in range(NOTES_MAX):
+            if self._app(flight).terminal:
+                return None
             decision = decide(
                 self._app(flight),
                 flight.target.bundle,
@@ -146,7 +148,7 @@ class Pipeline:
                     return None
                 case _:
                     assert_never(decision)
-        return None
+        raise AssertionError(f"app {flight.target.app_id}: one look, and no end of decisions")
 
     async def _note(self, flight: Flight, note: Note) -> Next | None:
         """Record what a look settled; return a pause where trying again at once is no use."""

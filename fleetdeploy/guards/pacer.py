@@ -3,6 +3,7 @@
 It decides nothing about rates (`core/pace.py` does) and knows nothing of what is called.
 """
 
+from bisect import insort
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class Pacer:
         self._meters = {name: Meter(rate, burst=1) for name, rate in (endpoints or {}).items()}
         self._capacity = in_flight
         self._in_flight = 0
-        self._waiters: list[_Waiter] = []
+        self._waiters: list[_Waiter] = []  # the most urgent first, then the oldest
         self._arrivals = 0
 
     @asynccontextmanager
@@ -56,7 +57,7 @@ class Pacer:
     async def _wait(self, endpoint: str, *, urgent: bool) -> float:
         self._arrivals += 1
         me = _Waiter((0 if urgent else 1, self._arrivals), endpoint)
-        self._waiters.append(me)
+        insort(self._waiters, me, key=lambda waiter: waiter.order)
         try:
             while (delay_s := self._delay_s(me)) > 0:
                 with anyio.move_on_after(delay_s):
@@ -89,10 +90,13 @@ class Pacer:
 
     def _first(self) -> _Waiter | None:
         """Choose who goes next: of those who can go soonest the most urgent, then the oldest."""
-        now = anyio.current_time()
-        return min(
-            self._waiters, key=lambda w: (max(self._ready_at(w), now), w.order), default=None
-        )
+        soonest = max(anyio.current_time(), self.pace.ready_at())
+        held_up: list[_Waiter] = []
+        for waiter in self._waiters:
+            if self._ready_at(waiter) <= soonest:
+                return waiter
+            held_up.append(waiter)
+        return min(held_up, key=self._ready_at, default=None)
 
     def _ready_at(self, waiter: _Waiter) -> float:
         meter = self._meters.get(waiter.endpoint)

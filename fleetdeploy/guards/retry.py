@@ -1,5 +1,6 @@
 """The only place that knows tenacity: trying a call again, capped by tries and by time."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
@@ -42,16 +43,31 @@ async def call_with_retries(
     last error. Never repeats what was cancelled.
     """
     started = anyio.current_time()
-    seen: set[Remedy | None] = set()
+    try:
+        # Nearly every call succeeds at once, and need not pay for the machinery of trying again.
+        return await call()
+    except PlatformError as error:
+        if error.remedy not in again:
+            raise
+        failed = [error]
+
+    async def next_try() -> T:
+        if failed:
+            raise failed.pop()
+        return await call()
+
+    seen: Counter[Remedy | None] = Counter()
 
     def should_stop(state: RetryCallState) -> bool:
-        if _remedy(state) is Remedy.REFRESH and Remedy.REFRESH in seen:
-            return True
-        seen.add(_remedy(state))
-        waits = _remedy(state) is Remedy.WAIT
+        remedy = _remedy(state)
+        seen[remedy] += 1
+        if remedy is Remedy.REFRESH:
+            return seen[remedy] > 1
+        waits = remedy is Remedy.WAIT
         tries = limits.throttled_tries if waits else limits.tries
         within_s = limits.throttled_within_s if waits else limits.within_s
-        return state.attempt_number >= tries or anyio.current_time() - started >= within_s
+        next_at = anyio.current_time() + state.upcoming_sleep
+        return state.attempt_number >= tries or next_at - started >= within_s
 
     def pause_s(state: RetryCallState) -> float:
         if _remedy(state) in _AT_ONCE:
@@ -67,7 +83,7 @@ async def call_with_retries(
         ),
         reraise=True,
     )
-    return await retrying(call)
+    return await retrying(next_try)
 
 
 _AT_ONCE = frozenset({Remedy.WAIT, Remedy.REFRESH})

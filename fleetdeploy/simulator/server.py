@@ -31,10 +31,6 @@ _SHUTDOWN_S: Final = 1.0
 """How long a stop waits for answers under way; slow ones are cut off."""
 _FORM: Final = "application/x-www-form-urlencoded"
 
-_CUT_OFF: Final = frozenset(
-    {FaultKind.NOT_CONNECTED, FaultKind.REQUEST_LOST, FaultKind.ANSWER_LOST}
-)
-
 
 @asynccontextmanager
 async def serve(
@@ -117,7 +113,7 @@ class _Desk:
             await anyio.sleep(fault.delay_s)
         if fault is not None and fault.kind is FaultKind.CUT_BODY and reply is not None:
             return await _send_half(request, reply.body)
-        if reply is None or (fault is not None and fault.kind in _CUT_OFF):
+        if reply is None:
             _cut(request)
             return web.Response()
         return web.Response(status=reply.status, body=reply.body, headers=reply.headers)

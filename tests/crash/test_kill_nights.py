@@ -30,7 +30,7 @@ async def live_through_kills(night: Night, moments_s: list[float], rng: Random) 
 
 @pytest.mark.anyio
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1])
 async def test_a_night_of_300_apps_killed_ten_times_in_a_row_releases_everything_once(
     seed: int,
 ) -> None:
@@ -45,7 +45,7 @@ async def test_a_night_of_300_apps_killed_ten_times_in_a_row_releases_everything
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 40, 10))
+@pytest.mark.parametrize("first", range(0, 30, 10))
 def test_small_fleets_killed_at_random_moments_end_as_they_must(first: int) -> None:
     for seed in range(first, first + 10):
         drawn, rng = draw(seed, apps=(3, 8)), Random(seed)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from subprocess import DEVNULL, Popen, TimeoutExpired
@@ -153,6 +154,20 @@ class Platform:
         """Let somebody make a package in the console."""
         self.portal.call(self.world.add_foreign, app_id, package, 0.0)
 
+    def change(self, app_id: str, **changes: object) -> None:
+        """Let something about an app change from now on."""
+        self.portal.call(partial(self.world.change, app_id, **changes))
+
+    def issue_tokens(self) -> None:
+        """Give every app another token; the ones before still work."""
+        for app_id in self.world.app_ids:
+            self.portal.call(self.world.issue_token, app_id, 0.0)
+
+    def void(self, tokens: Iterable[str]) -> None:
+        """Let these tokens be unknown from now on."""
+        for token in tokens:
+            self.portal.call(self.world._grants.pop, token)
+
     def check_lawful(self) -> None:
         """Check that nothing was done twice, and nothing that a lawful client would not do."""
         said = self.report()
@@ -187,7 +202,7 @@ class Stage:
 
     def run(self, *words: str, limit_s: float = LIMIT_S, **settings: str) -> Result:
         """Run a command to its end."""
-        return self.start(*words, **settings).end(limit_s)
+        return self.start(*words, terminal=None, stdout=None, cwd=None, **settings).end(limit_s)
 
     def start(
         self,
@@ -197,7 +212,10 @@ class Stage:
         cwd: Path | None = None,
         **settings: str,
     ) -> Command:
-        """Start a command; `settings` are more of ours, `terminal` and `stdout` stand in for files."""
+        """Start a command; `settings` are more of ours.
+
+        `terminal` and `stdout` are descriptors that it speaks to instead of files.
+        """
         number = next(self.numbers)
         out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
@@ -219,6 +237,7 @@ class Stage:
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
+            "TMPDIR": str(self.directory),
             **{f"FLEETDEPLOY_{name}": value for name, value in ours.items() if value},
         }
 

@@ -1,6 +1,5 @@
 """How a run ends before everything is released, with which exit code, and how it goes on."""
 
-import os
 import socket
 from pathlib import Path
 from signal import SIGINT, SIGTERM, Signals
@@ -197,18 +196,3 @@ def test_an_address_that_is_not_on_the_whitelist_makes_14(tmp_path: Path) -> Non
     assert "whitelist" in halted.out
     assert_calm(refused)
     assert_calm(halted)
-
-
-def test_stdout_that_nobody_reads_any_more_is_no_error(tmp_path: Path) -> None:
-    """As with `fleetdeploy status | head -1`."""
-    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}) as stage:
-        stage.run("run", stage.manifest(), "--no-wait")
-        reading, writing = os.pipe()
-        os.close(reading)
-        try:
-            command = stage.start("report", stdout=writing)
-        finally:
-            os.close(writing)
-        result = command.end()
-    assert result.code == 0
-    assert result.err == ""

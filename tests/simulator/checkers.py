@@ -21,6 +21,7 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
+from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, PackageStatus, Phase
 from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.ledger import Effect, EffectKind
@@ -142,7 +143,7 @@ def unannounced(night: Night) -> Iterator[str]:
 
 def _fits(intent: StepStarted, sent: Sent) -> bool:
     same_package = intent.package_id == sent.package_id or sent.endpoint == Endpoint.UPLOAD
-    return intent.step.value == sent.endpoint.value and same_package
+    return intent.step.value == sent.endpoint and same_package
 
 
 def unaccounted(night: Night) -> Iterator[str]:
@@ -215,7 +216,11 @@ def _looks(sent: Iterable[Sent]) -> Mapping[str, list[float]]:
 
 def replayed_otherwise(night: Night) -> Iterator[str]:
     """J4: the journal tells what the live state was when the last life ended."""
-    replayed = night.replayed()
+    try:
+        replayed = night.replayed()
+    except IllegalTransition as error:
+        yield f"cannot be replayed: {error}"
+        return
     if night.state is not None and night.state != replayed:
         yield "the replayed state differs from the live one"
 

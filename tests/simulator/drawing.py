@@ -19,7 +19,8 @@ from fleetdeploy.simulator.behaviour import (
 )
 from fleetdeploy.simulator.faults import FaultRates, FaultScript
 from fleetdeploy.simulator.scenario import Scenario
-from tests.simulator.harness import FIFTH, Night, RenewedTokens, app_ids, make_target
+from tests.simulator.harness import FIFTH, Night, app_ids, make_target
+from tests.simulator.parts import RenewedTokens
 
 FOREIGN_IN_AUDIT = {"foreign": [{"status": 4}]}
 
@@ -72,7 +73,7 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
     scenario = Scenario(
         seed=seed,
         behaviour=_behaviour(rng),
-        apps={app_id: dict(CLIENTS[kind][0]) for app_id, kind in kinds.items()},  # type: ignore[arg-type]  # all of it is JSON
+        apps={app_id: dict(CLIENTS[kind][0]) for app_id, kind in kinds.items()},
         unsettled=_unsettled(rng, kinds.values()),
         rate_limit=_rate_limit(rng),
         faults=_faults(rng),

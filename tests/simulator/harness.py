@@ -9,6 +9,7 @@ from random import Random
 from typing import TypeVar
 
 import anyio
+from pydantic import JsonValue
 from trio._core import _run as trio_run
 from trio.testing import MockClock
 
@@ -24,7 +25,6 @@ from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
-from fleetdeploy.errors import AnswerLost, NotSent
 from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.model import AuditNote, Bundle, Phase, Until
@@ -34,7 +34,7 @@ from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
 from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
-from fleetdeploy.transport import Reply, Request, Transport
+from tests.simulator.parts import Outages, Watcher
 from tests.simulator.witness import Witness
 
 T = TypeVar("T")
@@ -64,54 +64,6 @@ class VirtualWall:
         return EPOCH + timedelta(seconds=anyio.current_time())
 
 
-class Watcher:
-    """Notes what the engine and the client report."""
-
-    def __init__(self) -> None:
-        self.entries: list[Entry] = []
-        self.calls: list[Call] = []
-
-    def recorded(self, entry: Entry) -> None:
-        self.entries.append(entry)
-
-    def called(self, call: Call) -> None:
-        self.calls.append(call)
-
-
-@dataclass
-class Outages:
-    """A transport that does not get through between some times; nothing arrives then."""
-
-    inner: Transport
-    spans: tuple[tuple[float, float], ...]
-    sent: int = 0
-
-    async def send(self, request: Request) -> Reply:
-        now = anyio.current_time()
-        if not any(start <= now < end for start, end in self.spans):
-            return await self.inner.send(request)
-        self.sent += 1
-        await anyio.sleep(0.1)
-        if self.sent % 2:
-            raise NotSent("transport.not_connected", "the platform is out")
-        raise AnswerLost("transport.cut_off", "the platform is out")
-
-
-@dataclass
-class RenewedTokens:
-    """Tokens that somebody else renews: a refused one has a successor by then."""
-
-    world: World
-
-    async def token(self, app_id: str) -> str:
-        return self.world.tokens[app_id]
-
-    async def refused(self, app_id: str, token: str) -> str | None:
-        if self.world.tokens[app_id] == token:
-            self.world.issue_token(app_id, anyio.current_time())
-        return self.world.tokens[app_id]
-
-
 def make_target(
     app_id: str,
     *,
@@ -120,7 +72,7 @@ def make_target(
     version: str = "10.30.0.3",
     direct_commit: bool = False,
 ) -> Target:
-    wish: dict[str, object] = {"extAppid": app_id, "extEnable": True, "ext": {"theme": theme}}
+    wish: dict[str, JsonValue] = {"extAppid": app_id, "extEnable": True, "ext": {"theme": theme}}
     if direct_commit:
         wish["directCommit"] = True
     ext = canonical_json(wish)
@@ -218,8 +170,7 @@ class Night:
             data=self.data,
             hook=self._hook(hook),
         )
-        # The order in which tasks are run is trio's to choose; with this it is the seed's.
-        trio_run._r.seed(f"{self.seed}/{self.lives}")
+        _order_tasks_by(f"{self.seed}/{self.lives}")
         self.witness.begin(self.lives, journal.contents.entries)
         self.state = None
         try:
@@ -349,6 +300,12 @@ def make_night(apps: int, **changes: object) -> Night:
     assert isinstance(scenario, Scenario)
     targets = tuple(make_target(app_id) for app_id in app_ids(apps))
     return Night(scenario, targets, **changes)  # type: ignore[arg-type]  # any field by name
+
+
+def _order_tasks_by(seed: str) -> None:
+    """Let a seed decide which of several ready tasks trio runs first; it has no public way."""
+    vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
+    trio_run._r.seed(seed)
 
 
 def in_virtual_time(main: Callable[[], Awaitable[T]], *, start_s: float = 0.0) -> T:

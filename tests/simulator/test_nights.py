@@ -15,7 +15,7 @@ from tests.simulator.harness import FIFTH, Night, app_ids, in_virtual_time, make
 APPS = 300
 QUICK = Behaviour(build_s=(0.1, 0.5), audit_s=(0.1, 0.5))
 """With an effect delay up to 2 s, all is there at the first look after 3 s."""
-MINUTES = Behaviour(effect_delay_s=3.0, build_s=(1.0, 5.0), audit_s=(60.0, 300.0))
+MINUTES = Behaviour(effect_delay_s=3.0, build_s=(1.0, 5.0), audit_s=(10.0, 40.0))
 
 
 def quick_scenario(seed: int) -> Scenario:
@@ -57,17 +57,24 @@ async def test_a_night_in_which_a_fifth_of_all_calls_goes_wrong_releases_everyth
 
 @pytest.mark.anyio
 @pytest.mark.slow
-@pytest.mark.parametrize("answer", [*RateAnswer])
-@pytest.mark.parametrize("retry_after_s", [None, 1])
+@pytest.mark.parametrize(
+    ("answer", "retry_after_s"),
+    [
+        (RateAnswer.GATEWAY, None),
+        (RateAnswer.ERRNO, None),
+        (RateAnswer.HTTP_429, None),
+        (RateAnswer.HTTP_429, 1),
+    ],
+)
 async def test_at_a_tenth_of_the_declared_pace_fewer_than_a_tenth_of_the_calls_are_refused(
     answer: RateAnswer, retry_after_s: int | None
 ) -> None:
     limit = RateLimit(per_second=5, answer=answer, retry_after_s=retry_after_s)
     scenario = Scenario(behaviour=QUICK, rate_limit=limit)
-    night = make_night(100, scenario=scenario)
+    night = make_night(60, scenario=scenario)
     await night.live()
     check(night)
-    assert night.phases() == {Phase.RELEASED: 100}
+    assert night.phases() == {Phase.RELEASED: 60}
     traffic = night.world.traffic
     assert 0 < traffic.throttled < 0.1 * traffic.total
 
@@ -83,6 +90,7 @@ def test_small_fleets_with_all_kinds_of_trouble_end_as_they_must(first: int) -> 
         assert isinstance(drawn.night.entries()[-1].record, RunFinished)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_night_to_the_byte() -> None:
     def journal() -> bytes:
         night = draw(7).night
@@ -94,7 +102,7 @@ def test_the_same_seed_gives_the_same_night_to_the_byte() -> None:
 
 @pytest.mark.slow
 def test_the_journal_s_latency_changes_no_outcome() -> None:
-    for seed in range(8):
+    for seed in range(4):
         nights = [draw(seed).night for _ in range(2)]
         nights[0].journal_latency_s, nights[1].journal_latency_s = 0.0, 0.05
         for night in nights:

@@ -36,7 +36,9 @@ class Stub:
     in any second, sliding.
     """
 
-    def __init__(self, *errors: Exception, per_second: int | None = None, takes_s: float = 0.2):
+    def __init__(
+        self, *errors: Exception, per_second: int | None = None, takes_s: float = 0.2
+    ) -> None:
         self.errors = deque(errors)
         self.per_second = per_second
         self.takes_s = takes_s
@@ -162,7 +164,7 @@ async def test_a_change_that_was_refused_for_its_rate_is_sent_again(name: str) -
     assert stub.calls == [(name, APP)] * 3
 
 
-@pytest.mark.parametrize("name", (*CHANGES, "packages"))
+@pytest.mark.parametrize("name", [*CHANGES, "packages"])
 async def test_a_refused_token_is_worth_one_more_call_at_the_pace(name: str) -> None:
     """Promise 3: a fleet whose tokens all expire at once is no reason to call twice as fast."""
     stub = Stub(TokenRefused("a", "x"), takes_s=0.0)
@@ -172,7 +174,7 @@ async def test_a_refused_token_is_worth_one_more_call_at_the_pace(name: str) -> 
     assert stub.times[1] - stub.times[0] == pytest.approx(0.5)
 
 
-@pytest.mark.parametrize("name", (*CHANGES, "packages"))
+@pytest.mark.parametrize("name", [*CHANGES, "packages"])
 async def test_a_token_refused_again_is_not_tried_a_third_time(name: str) -> None:
     stub = Stub(TokenRefused("a", "x"), RateLimited("a", "x"), TokenRefused("a", "x"))
     platform, _ = guard(stub)

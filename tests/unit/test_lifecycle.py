@@ -177,12 +177,12 @@ def every_record() -> Iterable[AnyAppRecord]:
 
 @pytest.mark.parametrize("record", list(every_record()), ids=repr)
 def test_every_record_is_an_event_or_refused(record: AnyAppRecord) -> None:
+    said = [event for event in Event if type(record_of(event)) is type(record)]
     try:
         event = event_of(record)
-    except IllegalTransition as error:
-        assert f"app {APP}: there is no event" in error.message
-    else:
-        assert type(record_of(event)) is type(record)
+    except IllegalTransition:
+        return
+    assert event in said
 
 
 def test_every_kind_of_record_about_an_app_stands_for_some_event() -> None:

@@ -1,6 +1,7 @@
 """Waiting for a turn, on virtual time."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from random import Random
 
 import anyio
@@ -66,7 +67,7 @@ async def test_capacity_is_never_exceeded_and_is_used() -> None:
     log = make_log(rate=1000.0, in_flight=3)
     async with anyio.create_task_group() as tasks:
         for number in range(50):
-            tasks.start_soon(lambda n=number: log.call(str(n), takes_s=5.0))
+            tasks.start_soon(partial(log.call, str(number), takes_s=5.0))
     assert (log.most_out, len(log.left)) == (3, 50)
 
 
@@ -74,7 +75,7 @@ async def test_a_capacity_of_one_takes_turns_in_order() -> None:
     log = make_log(in_flight=1)
     async with anyio.create_task_group() as tasks:
         for number in range(4):
-            tasks.start_soon(lambda n=number: after(n * 0.01, lambda: log.call(str(n), takes_s=2)))
+            tasks.start_soon(after, number * 0.01, partial(log.call, str(number), takes_s=2.0))
     assert log.names == ["0", "1", "2", "3"]
     assert log.times() == pytest.approx([0.0, 2.0, 4.0, 6.0])
 
@@ -83,7 +84,7 @@ async def test_urgent_calls_go_first_and_others_in_order() -> None:
     log = make_log(rate=1.0)
     async with anyio.create_task_group() as tasks:
         for number, name in enumerate(["first", "look 1", "look 2", "change 1", "change 2"]):
-            call = lambda n=name: log.call(n, urgent="change" in n)  # noqa: E731 - one line says it
+            call = partial(log.call, name, urgent="change" in name)
             tasks.start_soon(after, 0.01 * number, call)
     assert log.names == ["first", "change 1", "change 2", "look 1", "look 2"]
 
@@ -91,9 +92,9 @@ async def test_urgent_calls_go_first_and_others_in_order() -> None:
 async def test_an_urgent_call_also_goes_first_when_capacity_was_the_limit() -> None:
     log = make_log(rate=1000.0, in_flight=1)
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lambda: log.call("first", takes_s=1.0))
-        tasks.start_soon(after, 0.1, lambda: log.call("look"))
-        tasks.start_soon(after, 0.2, lambda: log.call("change", urgent=True))
+        tasks.start_soon(partial(log.call, "first", takes_s=1.0))
+        tasks.start_soon(after, 0.1, partial(log.call, "look"))
+        tasks.start_soon(after, 0.2, partial(log.call, "change", urgent=True))
     assert log.names == ["first", "change", "look"]
 
 
@@ -101,12 +102,11 @@ async def test_an_endpoints_own_pace_does_not_hold_up_the_others() -> None:
     log = make_log(rate=10.0, endpoints={"submit_audit": 0.1})
     async with anyio.create_task_group() as tasks:
         for number in range(3):
-            submit = lambda n=number: log.call(  # noqa: E731 - one line says it
-                f"submit {n}", urgent=True, endpoint="submit_audit"
-            )
+            submit = partial(log.call, f"submit {number}", urgent=True, endpoint="submit_audit")
             tasks.start_soon(after, number * 0.001, submit)
         for number in range(3):
-            tasks.start_soon(after, 0.01 + number * 0.001, lambda n=number: log.call(f"look {n}"))
+            look = partial(log.call, f"look {number}")
+            tasks.start_soon(after, 0.01 + number * 0.001, look)
     assert log.names == ["submit 0", "look 0", "look 1", "look 2", "submit 1", "submit 2"]
     assert log.times() == pytest.approx([0.0, 0.1, 0.2, 0.3, 10.0, 20.0])
 
@@ -115,7 +115,7 @@ async def test_a_slow_endpoint_still_obeys_the_overall_pace() -> None:
     log = make_log(rate=1.0, endpoints={"submit_audit": 100.0})
     async with anyio.create_task_group() as tasks:
         for number in range(3):
-            tasks.start_soon(lambda n=number: log.call(str(n), endpoint="submit_audit"))
+            tasks.start_soon(partial(log.call, str(number), endpoint="submit_audit"))
     assert log.times() == pytest.approx([0.0, 1.0, 2.0])
 
 
@@ -123,7 +123,7 @@ async def test_those_who_wait_feel_a_refusal_of_another() -> None:
     log = make_log(rate=10.0)
     async with anyio.create_task_group() as tasks:
         for number in range(3):
-            tasks.start_soon(lambda n=number: log.call(str(n)))
+            tasks.start_soon(log.call, str(number))
         await anyio.sleep(0.05)
         sent_at = log.left[0][1]
         log.pacer.pace.refused(sent_at=sent_at, now=anyio.current_time(), retry_after_s=30.0)
@@ -154,11 +154,11 @@ async def test_when_the_first_of_the_queue_gives_up_the_next_goes_on() -> None:
     log = make_log(rate=1000.0, in_flight=1)
     with anyio.fail_after(10.0):
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(lambda: log.call("first", takes_s=1.0))
+            tasks.start_soon(partial(log.call, "first", takes_s=1.0))
             await anyio.sleep(0.1)
             with anyio.CancelScope() as scope:
                 tasks.start_soon(_cancel_at, scope, 0.5)
-                tasks.start_soon(after, 0.1, lambda: log.call("second"))
+                tasks.start_soon(after, 0.1, partial(log.call, "second"))
                 await log.call("given up", urgent=True)
     assert log.names == ["first", "second"]
 

@@ -207,8 +207,9 @@ def test_a_plain_resume_forgives_nothing() -> None:
 def test_a_resume_lifts_the_halt_and_says_how_far() -> None:
     state = state_of(HALTED)
     assert state.halted == HALTED
-    state.apply(Entry(2, START, resumed(Until.APPROVED)))
-    assert (state.halted, state.until, state.resumes) == (None, Until.APPROVED, 1)
+    after = state_of(HALTED, resumed(Until.APPROVED))
+    assert after.halted is None
+    assert (after.until, after.resumes) == (Until.APPROVED, 1)
 
 
 def test_a_resume_lifts_the_stop() -> None:
@@ -241,7 +242,7 @@ def test_waves_are_opened_in_order() -> None:
 
 
 def test_the_time_of_an_apps_last_record_is_kept() -> None:
-    (last := entries_of((header(), record_of(Event.UPLOAD_STARTED)))[-1])
+    last = entries_of((header(), record_of(Event.UPLOAD_STARTED)))[-1]
     assert state_of(record_of(Event.UPLOAD_STARTED)).apps[APP].updated_at == last.at
 
 

@@ -1,0 +1,59 @@
+"""Parts that a night is put together from: who watches, what fails around the platform."""
+
+from dataclasses import dataclass
+
+import anyio
+
+from fleetdeploy.core.records import Entry
+from fleetdeploy.errors import AnswerLost, NotSent
+from fleetdeploy.ports import Call
+from fleetdeploy.simulator.world import World
+from fleetdeploy.transport import Reply, Request, Transport
+
+
+class Watcher:
+    """Notes what the engine and the client report."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.calls: list[Call] = []
+
+    def recorded(self, entry: Entry) -> None:
+        self.entries.append(entry)
+
+    def called(self, call: Call) -> None:
+        self.calls.append(call)
+
+
+@dataclass
+class Outages:
+    """A transport that does not get through between some times; nothing arrives then."""
+
+    inner: Transport
+    spans: tuple[tuple[float, float], ...]
+    sent: int = 0
+
+    async def send(self, request: Request) -> Reply:
+        now = anyio.current_time()
+        if not any(start <= now < end for start, end in self.spans):
+            return await self.inner.send(request)
+        self.sent += 1
+        await anyio.sleep(0.1)
+        if self.sent % 2:
+            raise NotSent("transport.not_connected", "the platform is out")
+        raise AnswerLost("transport.cut_off", "the platform is out")
+
+
+@dataclass
+class RenewedTokens:
+    """Tokens that somebody else renews: a refused one has a successor by then."""
+
+    world: World
+
+    async def token(self, app_id: str) -> str:
+        return self.world.tokens[app_id]
+
+    async def refused(self, app_id: str, token: str) -> str | None:
+        if self.world.tokens[app_id] == token:
+            self.world.issue_token(app_id, anyio.current_time())
+        return self.world.tokens[app_id]
