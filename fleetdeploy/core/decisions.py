@@ -25,7 +25,7 @@ class Policy:
     settle_s: float = 10.0
     vanish_s: float = 60.0
     visible_s: float = 1800.0
-    attempts: int = 6
+    attempts: int = 10
     attempts_answered: int = 2
 
 

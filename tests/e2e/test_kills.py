@@ -52,7 +52,7 @@ def test_ten_kills_in_a_row_with_a_fifth_of_all_calls_lost(tmp_path: Path) -> No
     with open_stage(tmp_path, {"faults": FIFTH}, apps=40) as stage:
         killed_after(stage, rng.randrange(2, 60), "run", stage.manifest())
         for _ in range(9):
-            killed = killed_after(stage, rng.randrange(1, 45), "resume", "-q")
+            killed = killed_after(stage, rng.randrange(1, 35), "resume", "-q")
             assert killed.code == -9
         assert kinds(stage.records())[-1] != "run_finished"
         result = stage.run("resume", "-o", "json")
@@ -113,14 +113,13 @@ def test_the_state_directory_may_move_in_the_middle_of_a_run(tmp_path: Path) -> 
         assert not stage.state.exists()
 
 
-@pytest.mark.parametrize("torn", ["half a record", "no newline"])
-def test_a_torn_tail_is_said_aloud_and_cut_off(tmp_path: Path, torn: str) -> None:
+def test_j5_a_torn_tail_is_said_aloud_and_cut_off(tmp_path: Path) -> None:
     with open_stage(tmp_path, apps=3) as stage:
         killed_after(stage, 12, "run", stage.manifest())
         journal = stage.journal()
         whole = journal.read_bytes().rpartition(b"\n")[0] + b"\n"
         last = whole.splitlines()[-1]
-        tail = last[: len(last) // 2] if torn == "half a record" else last
+        tail = last[: len(last) // 2]
         journal.write_bytes(whole + tail)
         looked = stage.run("status", "-o", "json")
         result = stage.run("resume")

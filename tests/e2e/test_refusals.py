@@ -33,16 +33,11 @@ def check_refused(stage: Stage, result: Result, code: int, *told: str) -> None:
 
 REFUSED = [
     (["run", "MANIFEST", "--no-such-flag"], 2, "--no-such-flag"),
-    (["run"], 2, "nothing to run"),
-    (["run", "MANIFEST", "--plan", "x.json"], 2, "--plan runs a plan as it was saved"),
     (["run", "MANIFEST", "--deadline", "soon"], 2, "soon"),
     (["plan", "MANIFEST", "--only", "tier=glod"], 2, "no app fits tier=glod"),
-    (["plan", "MANIFEST", "--only", "phase=failed"], 2, "the selection is empty"),
-    (["plan", "MANIFEST", "--only", "phase=fialed"], 2, "there is no phase 'fialed'"),
-    (["plan", "MANIFEST", "--only", "@nobody.txt"], 2, "nobody.txt cannot be read"),
     (["plan", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["resume"], 10, "no unfinished run"),
-    (["status", "20260101-0000-none"], 10, "there is no run '20260101-0000-none'"),
+    (["report", "20260101-0000-none"], 10, "there is no run '20260101-0000-none'"),
 ]
 
 
@@ -111,13 +106,11 @@ def test_settings_that_cannot_be_used_are_told_with_their_place(tmp_path: Path) 
             stage.start("plan", manifest, cwd=tmp_path / "toml"),
             stage.start("plan", manifest, API_BASE="http://192.0.2.1:8080"),
             stage.start("plan", manifest, POLL_INITIAL="often", SETTLE="-3"),
-            stage.start("plan", manifest, TOKENS_FILE=""),
         ]
-        unknown, clear, durations, none = (command.end() for command in commands)
+        unknown, clear, durations = (command.end() for command in commands)
         check_refused(stage, unknown, 2, "fleetdeploy.toml:2: state_dri", "state_dir?")
         check_refused(stage, clear, 2, "FLEETDEPLOY_API_BASE (environment)", "plain http")
         check_refused(stage, durations, 2, "FLEETDEPLOY_POLL_INITIAL", "FLEETDEPLOY_SETTLE")
-        check_refused(stage, none, 2, "FLEETDEPLOY_TOKENS_FILE")
 
 
 def test_a_tokens_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
@@ -133,23 +126,17 @@ def test_a_tokens_file_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
     assert not re.search(r"45\.[0-9a-f]{8}", cut.err)
 
 
-def test_a_misspelt_variable_is_warned_of_and_the_command_goes_on(tmp_path: Path) -> None:
-    with open_stage(tmp_path) as stage:
-        result = stage.run("plan", stage.manifest(), "-o", "json", STATE_DRI="elsewhere")
-    assert result.code == 0
-    assert result.document()
-    assert "warning: FLEETDEPLOY_STATE_DRI" in result.err
-    assert "FLEETDEPLOY_STATE_DIR?" in result.err
-
-
 def test_an_app_without_a_token_is_blocked_and_the_others_are_released(tmp_path: Path) -> None:
     with open_stage(tmp_path) as stage:
         tokens = dict(stage.platform.world.tokens)
         del tokens[SECOND]
         stage.write_tokens(tokens)
-        result = stage.run("run", stage.manifest(), "-o", "json")
+        result = stage.run("run", stage.manifest(), "-o", "json", STATE_DRI="elsewhere")
         stage.platform.check_lawful()
     assert result.code == 3
+    # A misspelt variable is warned of; another version of the tool may know it.
+    assert "warning: FLEETDEPLOY_STATE_DRI" in result.err
+    assert "FLEETDEPLOY_STATE_DIR?" in result.err
     document = result.document()
     assert document["counts"] == {"released": 2, "blocked": 1}
     causes = document["causes"]

@@ -5,7 +5,17 @@ import pytest
 from hypothesis import given, settings
 
 from fleetdeploy.core.decide import decide
-from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Rest, Sight
+from fleetdeploy.core.decisions import (
+    NOTES_MAX,
+    Confirm,
+    Decision,
+    Do,
+    Note,
+    Policy,
+    Poll,
+    Rest,
+    Sight,
+)
 from fleetdeploy.core.lifecycle import TERMINAL
 from fleetdeploy.core.records import StepFailed, StepStarted
 from fleetdeploy.core.replay import AppState, advance
@@ -105,14 +115,16 @@ def first_do(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy
 ) -> tuple[AppState, StepStarted] | None:
     """Take what one look settles, then return what is sent, if anything."""
-    while not app.terminal:
+    for _ in range(NOTES_MAX):
+        if app.terminal:
+            return None
         decision: Decision = decide(app, bundle, sight, policy, Until.RELEASED)
         if isinstance(decision, Do):
             return app, decision.record
         if not isinstance(decision, Note):
             return None
         app, sight = advance(app, decision.record), Sight(sight.rows)
-    return None
+    raise AssertionError("one look, and no end of decisions")
 
 
 def version_of(app: AppState, bundle: Bundle) -> str:

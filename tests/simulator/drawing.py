@@ -3,7 +3,7 @@
 The expected outcomes are read off the draw alone; nothing here asks the engine.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -76,7 +76,7 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
         apps={app_id: dict(CLIENTS[kind][0]) for app_id, kind in kinds.items()},
         unsettled=_unsettled(rng, kinds.values()),
         rate_limit=_rate_limit(rng),
-        faults=_faults(rng),
+        faults=_faults(rng, kinds.values()),
         latency_s=rng.choice([(0.05, 0.2), (0.0, 0.0), (0.5, 4.0)]),
         token_lifetime_s=1e6 if in_flight == 1 else rng.choice([90.0, 600.0, 1e6]),
     )
@@ -110,9 +110,8 @@ def _behaviour(rng: Random) -> Behaviour:
     )
 
 
-def _unsettled(rng: Random, kinds: object) -> Unsettled:
+def _unsettled(rng: Random, kinds: Collection[str]) -> Unsettled:
     """Draw the switches; a version that is refused twice would forbid a needed second upload."""
-    assert isinstance(kinds, type({}.values()))
     again = NEEDS_ANOTHER_UPLOAD.isdisjoint(kinds)
     return Unsettled(
         development_rows=rng.choice([*DevelopmentRows]),
@@ -138,7 +137,9 @@ def _rate_limit(rng: Random) -> RateLimit:
     )
 
 
-def _faults(rng: Random) -> FaultScript:
+def _faults(rng: Random, kinds: Collection[str]) -> FaultScript:
+    """Draw the faults; failed builds and lost calls together must not use up a step's tries."""
     slow = FaultRates(slow=0.1, answer_lost=0.05)
     chosen = rng.choice([FIFTH, FIFTH, FaultScript(), FaultScript(rates=slow, slow_s=(1.0, 60.0))])
-    return chosen.changed({"max_consecutive": rng.choice([1, 3])})
+    in_a_row = rng.choice([1, 3]) if NEEDS_ANOTHER_UPLOAD.isdisjoint(kinds) else 1
+    return chosen.changed({"max_consecutive": in_a_row})

@@ -35,7 +35,7 @@ async def live_until_sent(night: Night, step: str) -> None:
 
     async def kill_in_time() -> None:
         while not any(effect.kind == step for effect in night.world.effects):  # noqa: ASYNC110  # the world has no events
-            await anyio.sleep(0.01)
+            await anyio.sleep(0.02)  # shorter than any way back
         tasks.cancel_scope.cancel()
 
     async with anyio.create_task_group() as tasks:
@@ -64,6 +64,7 @@ async def released_once(night: Night) -> None:
 
 
 @pytest.mark.anyio
+@pytest.mark.slow
 @pytest.mark.parametrize("late_s", LATE_S)
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_run_that_died_with_a_request_out_is_taken_over_and_nothing_is_sent_twice(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from fleetdeploy.core.decide import decide
-from fleetdeploy.core.decisions import Confirm, Do, Note, Policy, Poll, Rest, Sight
+from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.plan import (
     Action,
     OnlineNote,
@@ -250,12 +250,14 @@ row_lists = st.lists(
 def first_step(rows: tuple[Package, ...], policy: Policy, until: Until) -> tuple[AppState, object]:
     """Do what the engine does with one look, up to the first call or pause."""
     app, bundle = AppState(APP), make_bundle()
-    while not app.terminal:
+    for _ in range(NOTES_MAX):
+        if app.terminal:
+            return app, None
         decision = decide(app, bundle, Sight(rows), policy, until)
         if not isinstance(decision, Note):
             return app, decision
         app = advance(app, decision.record)
-    return app, None
+    raise AssertionError("one look, and no end of decisions")
 
 
 @settings(deadline=None)

@@ -105,10 +105,29 @@ def test_a_package_is_found_by_its_id() -> None:
     assert sightings.row_of(rows, "3") is None
 
 
-@pytest.mark.parametrize("fingerprint", [OTHERS, None])
-def test_only_another_package_in_audit_is_in_the_way(fingerprint: str | None) -> None:
+@pytest.mark.parametrize("fingerprint", [OURS, OTHERS, None])
+def test_any_other_package_in_audit_is_in_the_way(fingerprint: str | None) -> None:
+    """Also another one of ours: two submissions of the same content are one too many."""
     other = make_row(4, "9", fingerprint=fingerprint)
-    assert sightings.in_the_way((make_row(3), other), BUNDLE) == other
-    for status in (1, 3, 5, 6, 7, 8):
-        row = make_row(status, "9", fingerprint=fingerprint)
-        assert sightings.in_the_way((row,), BUNDLE) is None
+    assert sightings.in_the_way((make_row(3), other), "58210") == other
+    assert sightings.in_the_way((other,), None) == other
+    assert sightings.in_the_way((make_row(3), other), "9") is None
+
+
+@pytest.mark.parametrize("status", [1, 3, 5, 6, 7, 8, None])
+def test_only_what_is_in_audit_is_in_the_way(status: int | None) -> None:
+    assert sightings.in_the_way((make_row(status, "9", fingerprint=None),), "58210") is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_several_rows_of_one_package_the_furthest_counts(order: int) -> None:
+    for nearer, farther in ((3, 4), (4, 6), (6, 1), (3, 1)):
+        rows = (make_row(nearer), make_row(farther))[::order]
+        found = sightings.row_of(rows, "58210")
+        assert found is not None
+        assert found.status == farther
+
+
+def test_a_row_with_an_id_that_failed_to_build_is_a_failed_build() -> None:
+    row = replace(failed_row(), package_id="58210")
+    assert (sightings.is_uploading(row), sightings.upload_failed(row)) == (False, True)
