@@ -265,8 +265,9 @@ def _attempt(case: Case, step: Step, why: str) -> Decision:
 
     The first step after an earlier run died in the middle of one waits until that one would show.
     """
-    if case.app.in_doubt_before and not _silent_for(case, case.policy.settle_s):
-        return Confirm(case.policy.settle_s, f"{why}; but an earlier run died in the middle")
+    settle_s = case.policy.settle_s
+    if case.app.in_doubt_before and not _silent_for(case, settle_s, _EARLIER_STEP):
+        return Confirm(settle_s, _EARLIER_STEP, f"{why}; but an earlier run died in the middle")
     done = case.app.attempts_of(step)
     error = case.app.error
     allowed = case.policy.attempts
@@ -299,9 +300,9 @@ def _settled(case: Case, why: str) -> Note:
 
 def _silence(case: Case, why: str) -> Decision:
     """Wait for a trace of an announced step; lasting silence proves that it did not happen."""
-    if not _silent_for(case, case.policy.settle_s):
-        return Confirm(case.policy.settle_s, why)
     assert case.app.step is not None
+    if not _silent_for(case, case.policy.settle_s, case.app.step):
+        return Confirm(case.policy.settle_s, case.app.step, why)
     error = case.app.error or endings.no_effect(case.app.step)
     record = StepFailed(
         app_id=case.app.app_id,
@@ -313,8 +314,15 @@ def _silence(case: Case, why: str) -> Decision:
     return Note(record, f"{why}, and has not for {case.policy.settle_s:g} s")
 
 
-def _silent_for(case: Case, wait_s: float) -> bool:
-    return case.sight.absent_s is not None and case.sight.absent_s >= wait_s
+_PACKAGE = "package"
+_AUDIT = "audit"
+_EARLIER_STEP = "earlier step"
+
+
+def _silent_for(case: Case, wait_s: float, missing: str) -> bool:
+    """Whether this very thing has been missing for so long."""
+    sight = case.sight
+    return sight.absent_s is not None and sight.missing == missing and sight.absent_s >= wait_s
 
 
 def _still(case: Case, overdue: endings.Ending) -> Decision:
@@ -348,16 +356,16 @@ def _moved_on(case: Case, row: Package) -> Decision:
 
 def _withdrawn(case: Case) -> Decision:
     why = "no longer in audit: somebody withdrew it"
-    if not _silent_for(case, case.policy.vanish_s):
-        return Confirm(case.policy.vanish_s, why)
+    if not _silent_for(case, case.policy.vanish_s, _AUDIT):
+        return Confirm(case.policy.vanish_s, _AUDIT, why)
     error = endings.WITHDRAWN.note()
     return _end(case, Outcome.CANCELLED, error, why)
 
 
 def _gone(case: Case) -> Decision:
     why = f"package {case.app.package_id} is no longer in the list"
-    if not _silent_for(case, case.policy.vanish_s):
-        return Confirm(case.policy.vanish_s, why)
+    if not _silent_for(case, case.policy.vanish_s, _PACKAGE):
+        return Confirm(case.policy.vanish_s, _PACKAGE, why)
     error = endings.gone(case.app.package_id, case.version)
     return _end(case, Outcome.FAILED, error, why)
 

@@ -33,11 +33,12 @@ class Policy:
 class Sight:
     """One look: the rows, how long what is missing has been missing, how long the phase lasts.
 
-    `absent_s` is None while nothing was missing at the look before this one.
+    `absent_s` is None while nothing was missing at the look before this one; `missing` says what.
     """
 
     rows: tuple[Package, ...]
     absent_s: float | None = None
+    missing: str = ""
     phase_s: float = 0.0
 
 
@@ -63,7 +64,10 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
+    """`missing` names what does not show: silences about different things do not add up."""
+
     wait_s: float
+    missing: str
     why: str
 
 

@@ -1,5 +1,7 @@
 """The one way to write about a run: check, make durable, apply, tell."""
 
+import anyio
+
 from fleetdeploy.core.records import AnyAppRecord, Entry, RunRecord
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.ports import Journal, Observer
@@ -17,10 +19,11 @@ class Ledger:
         """Write one record; on return it is durable and part of the state.
 
         A record that replay would refuse raises `IllegalTransition` and is not written.
-        If cancelled: it may be in the journal without being in the state; the process must stop.
+        If cancelled: the record is in both all the same, and the caller is cancelled after that.
         """
         self.state.check(record)
-        entry = await self._journal.append(record)
-        self.state.apply(entry)
-        self._observer.recorded(entry)
+        with anyio.CancelScope(shield=True):
+            entry = await self._journal.append(record)
+            self.state.apply(entry)
+            self._observer.recorded(entry)
         return entry

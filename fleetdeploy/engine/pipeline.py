@@ -45,8 +45,8 @@ class Flight:
     """What the process remembers of an app beside its journal: all of it may be lost.
 
     Times are anyio's clock. `rows` is a look already made, at `looked_at`.
-    `absent_since` is since when something that ought to show has not shown; `looks` counts those
-    in this phase that found nothing new.
+    `absent_since` is since when what ought to show, `missing`, has not shown; `looks` counts those
+    in this phase that found nothing new. `uploaded_here`: this very process sent the upload.
     """
 
     target: Target
@@ -55,6 +55,8 @@ class Flight:
     phase: Phase = Phase.QUEUED
     phase_since: float | None = None
     absent_since: float | None = None
+    missing: str = ""
+    uploaded_here: bool = False
     looks: int = 0
     looks_failed: int = 0
 
@@ -116,6 +118,7 @@ class Pipeline:
         return Sight(
             rows,
             absent_s=None if absent is None else flight.looked_at - absent,
+            missing=flight.missing,
             phase_s=flight.looked_at - flight.phase_since,
         )
 
@@ -158,7 +161,8 @@ class Pipeline:
         if isinstance(note.record, AppFinished):
             self._steering.count_failures(self._ledger.state)
         if isinstance(note.record, StepFailed) and not note.record.settled:
-            if note.halt:
+            # A build that failed before this process began may have been mended since.
+            if note.halt and flight.uploaded_here:
                 self._steering.stop_for(HaltCause.PLATFORM, note.record.error)
             return self._again(flight)
         return None
@@ -168,6 +172,8 @@ class Pipeline:
         if self._steering.stopping:
             return Next(0.0, urgent=True)
         await self._ledger.append(intent)
+        flight.absent_since = None
+        flight.uploaded_here = flight.uploaded_here or intent.step is Step.UPLOAD
         self._note_phase(flight)
         try:
             await self._call(flight.target, intent)
@@ -199,7 +205,7 @@ class Pipeline:
                 app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
             )
             await self._ledger.append(doubted)
-            flight.absent_since = anyio.current_time()
+            flight.absent_since, flight.missing = anyio.current_time(), intent.step
             return Next(self._rules.polls.initial_s, urgent=True)
         failed = StepFailed(
             app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
@@ -264,8 +270,8 @@ class Pipeline:
     def _confirm(self, flight: Flight, decision: Confirm) -> Next:
         """Look again when the silence will have lasted long enough."""
         now = anyio.current_time()
-        if flight.absent_since is None:
-            flight.absent_since = now
+        if flight.absent_since is None or flight.missing != decision.missing:
+            flight.absent_since, flight.missing = now, decision.missing
         delay_s = max(0.0, flight.absent_since + decision.wait_s - now)
         return Next(delay_s, urgent=self._app(flight).phase in SENT)
 

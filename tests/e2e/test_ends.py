@@ -51,7 +51,7 @@ def test_a_rejected_client_makes_3_and_the_others_are_released(tmp_path: Path) -
 
 def test_the_budget_halts_with_4_and_a_reason_lets_the_run_go_on(tmp_path: Path) -> None:
     quick_no = {**QUICK, "audit_s": 1, "reject_chance": 1}
-    # The others are judged only after the halt, however slow this machine is: by hand, below.
+    # The others are still in audit at the halt, however slow this machine is.
     scenario = {"behaviour": SLOW_AUDITS, "apps": {FIRST: quick_no, SECOND: quick_no}}
     with open_stage(tmp_path, scenario, apps=4) as stage:
         manifest = stage.manifest(rollout={"max_failures": 1})

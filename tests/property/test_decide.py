@@ -1,5 +1,7 @@
 """Laws of deciding, over lists of rows that no platform should send."""
 
+from dataclasses import replace
+
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
@@ -74,17 +76,18 @@ def apps(draw: st.DrawFn, phases: list[Phase] = OPEN_PHASES) -> AppState:
 
 
 silences = st.none() | st.floats(0, 200)
+missing_things = st.sampled_from(["", *Step, "package", "audit", "earlier step"])
 lasts = st.floats(0, 4000)
 policies = st.builds(Policy, skip_unchanged=st.booleans(), wait_for_foreign=st.booleans())
 bundles = st.builds(make_bundle, direct_commit=st.booleans())
-sights = st.builds(Sight, rows_as_documented, absent_s=silences, phase_s=lasts)
+circumstances = {"absent_s": silences, "missing": missing_things, "phase_s": lasts}
+sights = st.builds(Sight, rows_as_documented, **circumstances)
+any_sights = st.builds(Sight, any_rows, **circumstances)
 untils = st.sampled_from(Until)
 
 
 @law
-@given(
-    apps(), bundles, st.builds(Sight, any_rows, absent_s=silences, phase_s=lasts), policies, untils
-)
+@given(apps(), bundles, any_sights, policies, untils)
 def test_a_decision_is_made_for_any_rows(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: Until
 ) -> None:
@@ -95,9 +98,7 @@ def test_a_decision_is_made_for_any_rows(
 
 
 @law
-@given(
-    apps(), bundles, st.builds(Sight, any_rows, absent_s=silences, phase_s=lasts), policies, untils
-)
+@given(apps(), bundles, any_sights, policies, untils)
 def test_what_one_look_settles_fits_the_table_and_comes_to_an_end(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: Until
 ) -> None:
@@ -232,7 +233,7 @@ def test_the_order_of_rows_does_not_change_what_is_decided(
 ) -> None:
     """The platform's order means nothing (platform-api.md 1.1)."""
     # Which of several equally good rows is named in words may differ; what is done must not.
-    turned = Sight(sight.rows[::-1], absent_s=sight.absent_s, phase_s=sight.phase_s)
+    turned = replace(sight, rows=sight.rows[::-1])
     one, two = (decide(app, bundle, s, policy, until) for s in (sight, turned))
     assert type(one) is type(two)
     if isinstance(one, Do) and isinstance(two, Do):

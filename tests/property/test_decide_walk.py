@@ -147,6 +147,7 @@ class Driver:
     state: RunState
     journal: list[RunRecord | AnyAppRecord] = field(default_factory=lambda: [header()])
     absent_since: float | None = None
+    missing: str = ""
     phase_since: float = 0.0
     in_doubt_before: bool = False
 
@@ -191,6 +192,7 @@ class Driver:
         sight = Sight(
             tuple(self.toy.rows),
             absent_s=None if absent is None else self.toy.now - absent,
+            missing=self.missing,
             phase_s=self.toy.now - self.phase_since,
         )
         for _ in range(NOTES_MAX):
@@ -214,8 +216,8 @@ class Driver:
         raise AssertionError("one look, and no end of decisions")
 
     def confirm(self, decision: Confirm) -> None:
-        if self.absent_since is None:
-            self.absent_since = self.toy.now
+        if self.absent_since is None or self.missing != decision.missing:
+            self.absent_since, self.missing = self.toy.now, decision.missing
         # A little more than the rest: rounding must not leave a silence that never quite lasts.
         self.toy.pass_time(max(0.01, self.absent_since + decision.wait_s - self.toy.now))
 
@@ -232,7 +234,7 @@ class Driver:
             self.append(
                 StepDoubted(app_id=APP, step=intent.step, attempt=intent.attempt, error=NOTE)
             )
-            self.absent_since = self.toy.now
+            self.absent_since, self.missing = self.toy.now, intent.step
             self.toy.pass_time(3.0)
         elif fate == "refused":
             self.append(

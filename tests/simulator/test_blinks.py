@@ -35,16 +35,8 @@ def blink_at(look: int) -> Callable[[Platform], Platform]:
     return lambda platform: Blinking(platform, look)
 
 
-ONE_SILENCE = pytest.mark.xfail(
-    reason="silences of different things are added up: what was missing before counts for "
-    "what is missing now, also after a step was sent in between",
-    strict=True,
-)
-
-
-def looks(*wrong: int) -> list[object]:
-    """The looks of a night that may blink; at those in `wrong` the engine is wrong about it."""
-    return [pytest.param(n, marks=ONE_SILENCE) if n in wrong else n for n in range(2, 14)]
+LOOKS = range(2, 14)
+"""The looks of a night that may blink."""
 
 
 async def blinking_night(scenario: Scenario, look: int) -> None:
@@ -55,7 +47,7 @@ async def blinking_night(scenario: Scenario, look: int) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("look", looks(6))
+@pytest.mark.parametrize("look", LOOKS)
 async def test_a_package_that_one_look_leaves_out_is_not_gone(look: int) -> None:
     await blinking_night(Scenario(behaviour=LAGGING), look)
 
@@ -67,18 +59,18 @@ def refused_once(endpoint: Endpoint) -> Scenario:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("look", looks(7))
+@pytest.mark.parametrize("look", LOOKS)
 async def test_nor_after_an_upload_that_did_not_get_through(look: int) -> None:
     await blinking_night(refused_once(Endpoint.UPLOAD), look)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("look", looks(5, 7))
+@pytest.mark.parametrize("look", LOOKS)
 async def test_nor_after_a_submission_that_did_not_get_through(look: int) -> None:
     await blinking_night(refused_once(Endpoint.SUBMIT_AUDIT), look)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("look", looks(6))
+@pytest.mark.parametrize("look", LOOKS)
 async def test_nor_after_a_release_that_did_not_get_through(look: int) -> None:
     await blinking_night(refused_once(Endpoint.RELEASE), look)

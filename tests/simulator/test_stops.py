@@ -167,10 +167,6 @@ async def test_a_template_that_cannot_be_built_halts_and_resumes_after_the_mend_
 
 
 @pytest.mark.anyio
-@pytest.mark.xfail(
-    reason="a resume reads the failures from before the mend as news, and halts once more",
-    strict=True,
-)
 async def test_one_resume_is_enough_after_the_template_was_mended() -> None:
     scenario = Scenario(behaviour=CALM, broken_templates=("754",))
     night = make_night(APPS, scenario=scenario, in_flight=2)
@@ -276,10 +272,6 @@ async def test_a_drain_whose_grace_ends_leaves_a_journal_that_is_gone_on_from(
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("deadline_s", [0.11, 0.2])
-@pytest.mark.xfail(
-    reason="an append that is cancelled leaves its record in the journal, not in the live state",
-    strict=True,
-)
 async def test_j4_a_drain_that_ends_in_the_middle_of_an_append_keeps_state_and_journal_one(
     deadline_s: float,
 ) -> None:

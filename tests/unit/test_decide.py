@@ -45,10 +45,13 @@ def look(
     until: Until = Until.RELEASED,
     bundle: Bundle | None = None,
 ) -> Decision:
-    """Decide for an app that looks like `rows`."""
+    """Decide for an app that looks like `rows`; what is missing has been for `absent_s`."""
     app = make_app(app) if isinstance(app, Phase) else app
-    sight = Sight(rows, absent_s=absent_s, phase_s=phase_s)
-    return decide(app, bundle or make_bundle(), sight, policy or Policy(), until)
+    rest = (policy or Policy(), until)
+    first = decide(app, bundle or make_bundle(), Sight(rows, phase_s=phase_s), *rest)
+    missing = first.missing if isinstance(first, Confirm) else ""
+    sight = Sight(rows, absent_s=absent_s, missing=missing, phase_s=phase_s)
+    return decide(app, bundle or make_bundle(), sight, *rest)
 
 
 def started(step: Step, attempt: int = 1, known: tuple[str, ...] = ()) -> StepStarted:
@@ -258,13 +261,14 @@ def test_a_failed_upload_is_tried_again_with_the_next_number(attempt: int) -> No
 def test_when_the_tries_are_used_up_the_last_error_is_how_the_app_ends(
     phase: Phase, step: Step, status: int
 ) -> None:
-    app = make_app(phase, step=step, attempt=6, error=NOTE)
+    app = make_app(phase, step=step, attempt=Policy().attempts, error=NOTE)
+    assert do(look(replace(app, attempt=app.attempt - 1), make_row(status))).attempt == app.attempt
     decision = look(app, make_row(status))
     assert note(decision) == AppFinished(app_id=APP, outcome=Outcome.FAILED, error=NOTE)
 
 
 def test_a_step_has_tries_of_its_own() -> None:
-    app = make_app(Phase.UPLOADED, step=Step.UPLOAD, attempt=6)
+    app = make_app(Phase.UPLOADED, step=Step.UPLOAD, attempt=Policy().attempts)
     assert do(look(app, make_row(3))) == started(Step.SUBMIT_AUDIT)
 
 
@@ -296,7 +300,7 @@ def test_a_new_row_proves_the_upload(row: Package) -> None:
 )
 def test_no_other_row_proves_the_upload(row: Package) -> None:
     app = make_app(Phase.UPLOADING, known=("known",))
-    assert look(app, row) == Confirm(SETTLE_S, "the upload does not show")
+    assert look(app, row) == Confirm(SETTLE_S, "upload", "the upload does not show")
 
 
 @pytest.mark.parametrize(
