@@ -179,7 +179,8 @@ def _auditing(case: Case) -> Decision:
         )
         return Note(record, "the reviewer said yes")
     if row.status == PackageStatus.DEVELOPMENT:
-        return _withdrawn(case)
+        # The platform took the submission; that may show as late as an upload or a release.
+        return _withdrawn(case, case.policy.visible_s)
     if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
         return _moved_on(case, row)
     return Poll(f"the platform says {_status(row)}")
@@ -194,7 +195,7 @@ def _approved(case: Case) -> Decision:
     if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
         return _moved_on(case, row)
     if row.status == PackageStatus.DEVELOPMENT:
-        return _withdrawn(case)
+        return _withdrawn(case, case.policy.vanish_s)
     return Poll(f"approved, but now the platform says {_status(row)}")
 
 
@@ -354,10 +355,10 @@ def _moved_on(case: Case, row: Package) -> Decision:
     return Note(record, f"the platform says {_status(row)}")
 
 
-def _withdrawn(case: Case) -> Decision:
+def _withdrawn(case: Case, wait_s: float) -> Decision:
     why = "no longer in audit: somebody withdrew it"
-    if not _silent_for(case, case.policy.vanish_s, _AUDIT):
-        return Confirm(case.policy.vanish_s, _AUDIT, why)
+    if not _silent_for(case, wait_s, _AUDIT):
+        return Confirm(wait_s, _AUDIT, why)
     error = endings.WITHDRAWN.note()
     return _end(case, Outcome.CANCELLED, error, why)
 

@@ -126,6 +126,7 @@ def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | No
         step=record.step,
         attempt=record.attempt,
         known=record.known if uploads else app.known,
+        error=None,
         updated_at=at,
         in_doubt_before=False,
     )

@@ -36,6 +36,8 @@ FRESH_S = 15.0
 """A look younger than this still counts as the look before a step."""
 RETRY_INITIAL_S = 3.0
 """The first pause after a step that failed for sure: the platform's own latency."""
+LEAST_PAUSE_S = 0.01
+"""Rounding must not leave a silence that never quite lasts long enough."""
 PATIENCE_LOOKS = 3
 """After this many failed looks in a row an app only waits; a run that does not wait leaves it."""
 
@@ -256,24 +258,27 @@ class Pipeline:
         return Next(delay_s, patient=flight.looks_failed >= PATIENCE_LOOKS)
 
     def _poll(self, flight: Flight) -> Next:
+        return Next(self._interval_s(flight), patient=self._app(flight).phase in _PEOPLE_DECIDE)
+
+    def _interval_s(self, flight: Flight) -> float:
+        """Return the interval to the next look, after one that found nothing new."""
         waiters, per_second = self._crowd()
-        delay_s = self._rules.polls.interval_s(
-            flight.looks,
-            waiters=waiters,
-            per_second=per_second,
-            chance=self._rng.random(),
+        interval_s = self._rules.polls.interval_s(
+            flight.looks, waiters=waiters, per_second=per_second, chance=self._rng.random()
         )
         flight.looks += 1
-        phase = self._app(flight).phase
-        return Next(delay_s, patient=phase in (Phase.AUDITING, Phase.QUEUED, Phase.UPLOADED))
+        return interval_s
 
     def _confirm(self, flight: Flight, decision: Confirm) -> Next:
-        """Look again when the silence will have lasted long enough."""
+        """Look again in a while, at the latest when the silence will have lasted long enough."""
         now = anyio.current_time()
         if flight.absent_since is None or flight.missing != decision.missing:
             flight.absent_since, flight.missing = now, decision.missing
-        delay_s = max(0.0, flight.absent_since + decision.wait_s - now)
-        return Next(delay_s, urgent=self._app(flight).phase in SENT)
+        left_s = max(LEAST_PAUSE_S, flight.absent_since + decision.wait_s - now)
+        delay_s = min(left_s, self._interval_s(flight))
+        phase = self._app(flight).phase
+        patient = phase in _PEOPLE_DECIDE and flight.looks > PATIENCE_LOOKS
+        return Next(delay_s, urgent=phase in SENT, patient=patient)
 
     def _note_phase(self, flight: Flight) -> None:
         """Begin counting anew when the app has changed its phase."""
@@ -285,6 +290,10 @@ class Pipeline:
 
     def _app(self, flight: Flight) -> AppState:
         return self._ledger.state.apps[flight.target.app_id]
+
+
+_PEOPLE_DECIDE = frozenset({Phase.QUEUED, Phase.UPLOADED, Phase.AUDITING, Phase.APPROVED})
+"""Where a look that finds nothing new means that a person has something to do first."""
 
 
 def error_note(error: PlatformError) -> ErrorNote:

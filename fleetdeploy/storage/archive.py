@@ -150,6 +150,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
             unreadable.append(recorded)
+            doubted |= unseen  # whatever it did a moment ago, it cannot say
             continue
         if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
             open_runs.append(recorded)

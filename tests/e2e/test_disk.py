@@ -189,7 +189,7 @@ def check_mismatch(result: Result, told: str) -> None:
 
 def test_a_saved_plan_that_no_longer_holds_is_refused(tmp_path: Path) -> None:
     """Edited, cut off, from another manifest, or overtaken by what somebody did meanwhile."""
-    with open_stage(tmp_path, apps=2) as stage:
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}, apps=2) as stage:
         manifest = Path(stage.manifest())
         assert stage.run("plan", str(manifest), "--out", "tonight.json").code == 0
         whole = (tmp_path / "tonight.json").read_text()

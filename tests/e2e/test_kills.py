@@ -63,7 +63,7 @@ def test_ten_kills_in_a_row_with_a_fifth_of_all_calls_lost(tmp_path: Path) -> No
 
 
 def test_a_run_takes_over_from_one_that_was_killed(tmp_path: Path) -> None:
-    with open_stage(tmp_path, {"faults": FIFTH}, apps=8) as stage:
+    with open_stage(tmp_path, apps=8) as stage:
         manifest = stage.manifest()
         killed_after(stage, 30, "run", manifest, "--run-id", "killed")
         result = stage.run("run", manifest, "--run-id", "fresh")
@@ -101,7 +101,7 @@ def test_without_its_state_a_run_adopts_what_is_on_the_platform(tmp_path: Path) 
 
 
 def test_the_state_directory_may_move_in_the_middle_of_a_run(tmp_path: Path) -> None:
-    with open_stage(tmp_path, {"faults": FIFTH}, apps=8) as stage:
+    with open_stage(tmp_path, apps=8) as stage:
         killed_after(stage, 25, "run", stage.manifest())
         elsewhere = tmp_path / "other machine"
         shutil.copytree(stage.state, elsewhere)

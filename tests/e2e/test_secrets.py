@@ -11,7 +11,7 @@ from tests.e2e.test_kills import FIFTH, killed_after
 
 pytestmark = pytest.mark.slow
 
-APPS: Final = 12
+APPS: Final = 8
 TROUBLE: Final = {
     "rejected": 1,
     "authorization_withdrawn": 1,

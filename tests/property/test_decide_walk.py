@@ -224,6 +224,7 @@ class Driver:
     def perform(self, intent: StepStarted) -> None:
         """Send a request, or only announce it; lose the answer, the request or the process."""
         self.append(intent)
+        self.absent_since = None
         fate = self.chance.choice(["dies", "refused", "lost"]) if self.trouble() else "answered"
         arrives = fate == "answered" or (fate != "refused" and self.chance.random() < 0.5)
         if arrives:

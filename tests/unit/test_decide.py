@@ -16,7 +16,7 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState
+from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.model import Bundle, Outcome, Package, Phase, Step, Until
 from tests.unit.core_builders import (
     APP,
@@ -280,6 +280,22 @@ def test_words_that_say_nothing_certain_are_heard_twice() -> None:
     assert end(look(replace(once, attempt=2))) == (Outcome.FAILED, code)
 
 
+def test_a_kill_is_no_answer_of_the_platform() -> None:
+    """One vague answer, then a process that died in the next attempt: there are tries left."""
+    vague = ErrorNote(code="platform.unknown_error", message="?", errno=-1)
+    app = AppState(APP)
+    for record in (
+        started(Step.UPLOAD),
+        StepFailed(app_id=APP, step=Step.UPLOAD, attempt=1, error=vague),
+        started(Step.UPLOAD, 2),
+    ):
+        app = advance(app, record)
+    failed = note(look(app, absent_s=SETTLE_S))
+    assert isinstance(failed, StepFailed)
+    assert failed.error.code == "step.no_effect"
+    assert do(look(advance(app, failed))).attempt == 3
+
+
 # --- uploading ---
 
 
@@ -322,6 +338,27 @@ def test_j3_only_lasting_silence_proves_that_a_step_did_not_happen(
     assert isinstance(record, StepFailed)
     assert (record.step, record.attempt, record.settled) == (step, 1, True)
     assert record.error.code == "step.no_effect"
+
+
+@pytest.mark.parametrize(
+    ("app", "rows"),
+    [
+        (make_app(Phase.UPLOADING), ()),
+        (make_app(Phase.SUBMITTING), (make_row(3),)),
+        (make_app(Phase.RELEASING), (make_row(6),)),
+        (make_app(Phase.AUDITING), (make_row(3),)),
+        (make_app(Phase.AUDITING), ()),
+        (make_app(Phase.APPROVED, in_doubt_before=True), (make_row(6),)),
+    ],
+)
+def test_silence_about_another_thing_proves_nothing(
+    app: AppState, rows: tuple[Package, ...]
+) -> None:
+    own = look(app, *rows)
+    assert isinstance(own, Confirm)
+    for missing in {"", "package", "audit", "earlier step", *Step} - {own.missing}:
+        sight = Sight(rows, absent_s=1e6, missing=missing)
+        assert decide(app, make_bundle(), sight, Policy(), Until.RELEASED) == own
 
 
 def test_the_error_that_left_the_doubt_is_the_cause_of_the_failed_step() -> None:
@@ -500,15 +537,13 @@ def test_a_rejection_without_words_has_no_msg() -> None:
 
 
 @pytest.mark.parametrize(
-    "phase",
-    [
-        Phase.AUDITING,
-        Phase.APPROVED,
-    ],
+    ("phase", "wait_s"),
+    [(Phase.AUDITING, VISIBLE_S), (Phase.APPROVED, VANISH_S)],
 )
-def test_a_withdrawn_package_ends_the_app_only_after_a_while(phase: Phase) -> None:
+def test_a_withdrawn_package_ends_the_app_only_after_a_while(phase: Phase, wait_s: float) -> None:
     assert isinstance(look(phase, make_row(3)), Confirm)
-    late = look(phase, make_row(3), absent_s=VANISH_S)
+    assert isinstance(look(phase, make_row(3), absent_s=wait_s - 1), Confirm)
+    late = look(phase, make_row(3), absent_s=wait_s)
     assert end(late) == (Outcome.CANCELLED, "audit.withdrawn")
 
 
