@@ -10,7 +10,7 @@ import click
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.process import Interrupts
 from fleetdeploy.errors import ExitCode, UsageInvalid
-from fleetdeploy.simulator.faults import Faults
+from fleetdeploy.simulator.faults import Faults, even_faults
 from fleetdeploy.simulator.report import report
 from fleetdeploy.simulator.scenario import Scenario, load_scenario
 from fleetdeploy.simulator.server import serve
@@ -32,6 +32,11 @@ SECRET_MODE = 0o600
     help="How the platform behaves (YAML or JSON); see docs/simulator.md.",
 )
 @click.option("--seed", type=int, help="Another seed than the scenario's.")
+@click.option(
+    "--fault-rate",
+    type=click.FloatRange(0, 1),
+    help="Share of all calls that go wrong in some way, in place of the scenario's faults.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
 @click.option("--port", default=0, show_default=True, help="0 takes a free one.")
 @click.option(
@@ -53,6 +58,7 @@ def simulate_command(
     apps: int | None,
     scenario_file: Path | None,
     seed: int | None,
+    fault_rate: float | None,
     host: str,
     port: int,
     time_scale: float,
@@ -63,6 +69,8 @@ def simulate_command(
     scenario = load_scenario(scenario_file) if scenario_file else Scenario()
     if seed is not None:
         scenario = scenario.changed({"seed": seed})
+    if fault_rate is not None:
+        scenario = scenario.changed({"faults": even_faults(fault_rate).model_dump()})
     world = World.from_scenario(scenario, _app_ids(manifest, apps))
     write_tokens(tokens_out, world)
     faults = Faults(scenario.faults, seed=scenario.seed)

@@ -24,8 +24,8 @@ SLOWEST_PER_S = 1 / 60
 
 
 def burst_for(rate: float) -> int:
-    """Return how many calls may catch up: a tenth of a second's worth, for coarse timers."""
-    return max(1, ceil(rate * 0.1))
+    """Return how many calls may catch up: a twentieth of a second's worth, for coarse timers."""
+    return max(1, ceil(rate * 0.05))
 
 
 class Meter:

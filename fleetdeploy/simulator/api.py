@@ -92,9 +92,9 @@ class Api:
         self, endpoint: Endpoint, app_id: str, asked: Asked, now: float
     ) -> Reply | Refusal:
         match endpoint:
-            case Endpoint.LIST:
+            case Endpoint.PACKAGES:
                 return self._list(app_id, now)
-            case Endpoint.DETAIL:
+            case Endpoint.PACKAGE_DETAIL:
                 return self._detail(app_id, asked, now)
             case Endpoint.AUDIT_QUOTA:
                 return answers.success(answers.quota(self.world.quota(app_id, now)))

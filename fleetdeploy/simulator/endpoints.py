@@ -7,11 +7,11 @@ from typing import Final
 
 
 class Endpoint(StrEnum):
-    """Our names of the endpoints: in faults, counts and reports."""
+    """The names that limits and counts use too: in faults, counts and reports."""
 
     UPLOAD = "upload"
-    LIST = "list"
-    DETAIL = "detail"
+    PACKAGES = "packages"
+    PACKAGE_DETAIL = "package_detail"
     SUBMIT_AUDIT = "submit_audit"
     AUDIT_QUOTA = "audit_quota"
     WITHDRAW = "withdraw"
@@ -35,8 +35,8 @@ ROUTES: Final[Mapping[str, Route]] = {
     f"{_PACKAGE}upload": Route(
         Endpoint.UPLOAD, "POST", ("template_id", "ext_json", "user_version", "user_desc")
     ),
-    f"{_PACKAGE}get": Route(Endpoint.LIST, "GET"),
-    f"{_PACKAGE}getdetail": Route(Endpoint.DETAIL, "GET"),
+    f"{_PACKAGE}get": Route(Endpoint.PACKAGES, "GET"),
+    f"{_PACKAGE}getdetail": Route(Endpoint.PACKAGE_DETAIL, "GET"),
     f"{_PACKAGE}submitaudit": Route(
         Endpoint.SUBMIT_AUDIT, "POST", ("package_id", "content", "remark")
     ),

@@ -75,6 +75,12 @@ class FaultScript(Model):
     max_consecutive: Annotated[int, Field(ge=1, le=1000)] = 3
 
 
+def even_faults(share: float) -> FaultScript:
+    """Let this share of all requests go wrong, each kind of damage as often as the others."""
+    kinds = [kind for kind in FaultKind if kind is not FaultKind.SLOW]
+    return FaultScript(rates=FaultRates(**{str(kind): share / len(kinds) for kind in kinds}))
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """`delay_s` is how much later the answer comes; only slow ones have one."""

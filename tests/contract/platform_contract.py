@@ -39,8 +39,8 @@ CHANGES: Mapping[str, Callable[[Client, str], Awaitable[None]]] = {
     "withdraw": lambda client, package_id: client.withdraw(APP, package_id),
 }
 READS: Mapping[str, Callable[[Client], Awaitable[object]]] = {
-    "list": lambda client: client.packages(APP),
-    "detail": lambda client: client.package_detail(APP, None),
+    "packages": lambda client: client.packages(APP),
+    "package_detail": lambda client: client.package_detail(APP, None),
     "audit_quota": lambda client: client.audit_quota(APP),
     "app_info": lambda client: client.app_info(APP),
 }

@@ -111,7 +111,7 @@ def test_a_signal_ends_a_run_in_good_order(tmp_path: Path, number: Signals, code
 
 
 def test_a_signal_while_the_plan_is_made_leaves_at_once_without_a_run(tmp_path: Path) -> None:
-    faults = {"endpoints": {"list": {"slow": 1}}, "slow_s": 30}
+    faults = {"endpoints": {"packages": {"slow": 1}}, "slow_s": 30}
     with open_stage(tmp_path, {"faults": faults}) as stage:
         command = stage.start("run", stage.manifest())
         command.until(lambda: stage.platform.calls() > 0)

@@ -209,7 +209,7 @@ def hasty(night: Night) -> Iterator[str]:
 def _looks(sent: Iterable[Sent]) -> Mapping[str, list[float]]:
     looks: dict[str, list[float]] = defaultdict(list)
     for one in sent:
-        if one.endpoint == Endpoint.LIST and one.answer is Answer.YES:
+        if one.endpoint == Endpoint.PACKAGES and one.answer is Answer.YES:
             looks[one.app_id].append(one.at)
     return looks
 

@@ -328,9 +328,9 @@ def test_calls_are_counted_by_endpoint_with_who_was_refused() -> None:
     for number in range(12):
         api.deliver(get(world, "package/get"), 0.1 * number)
     api.deliver(submit(world, PACKAGE_ID), 5.0)
-    assert world.traffic.by_endpoint == {"list": 12, "submit_audit": 1}
+    assert world.traffic.by_endpoint == {"packages": 12, "submit_audit": 1}
     assert world.traffic.refused["submit_audit"] == 1
-    assert world.traffic.max_per_second("list") == 10
+    assert world.traffic.max_per_second("packages") == 10
     assert world.traffic.calls[-1].app_id == APP
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from fleetdeploy.simulator.behaviour import AuditShape
 from fleetdeploy.simulator.chance import Chance
 from fleetdeploy.simulator.endpoints import Endpoint
-from fleetdeploy.simulator.faults import FaultKind, FaultRates, Faults, FaultScript
+from fleetdeploy.simulator.faults import FaultKind, FaultRates, Faults, FaultScript, even_faults
 from fleetdeploy.simulator.traffic import Window
 
 HALF = FaultScript(rates=FaultRates(answer_lost=0.3, request_lost=0.2))
@@ -31,7 +31,7 @@ def test_the_same_seed_gives_the_same_faults_whatever_the_others_do() -> None:
     seen: list[FaultKind | None] = []
     for _ in range(40):
         among_others.draw("2", "upload")
-        among_others.draw("1", "list")
+        among_others.draw("1", "packages")
         seen += kinds(among_others, "1", 1)
     assert seen == expected
     assert {None, FaultKind.ANSWER_LOST, FaultKind.REQUEST_LOST} == set(seen)
@@ -51,12 +51,12 @@ def test_an_endpoint_can_have_faults_of_its_own() -> None:
     fault = faults.draw("1", Endpoint.UPLOAD)
     assert fault is not None
     assert fault.kind is FaultKind.ANSWER_LOST
-    assert faults.draw("1", Endpoint.LIST) is None
+    assert faults.draw("1", Endpoint.PACKAGES) is None
 
 
 def test_a_slow_answer_takes_as_long_as_the_script_says() -> None:
     faults = Faults(FaultScript(rates=FaultRates(slow=1.0), slow_s=(5.0, 6.0)))
-    drawn = [faults.draw("1", "list") for _ in range(10)]
+    drawn = [faults.draw("1", "packages") for _ in range(10)]
     assert all(fault is not None and 5.0 <= fault.delay_s <= 6.0 for fault in drawn)
 
 
@@ -89,3 +89,10 @@ def test_the_most_in_any_second_is_what_a_slow_count_finds(milliseconds: list[in
         window.add(at)
     slow = max((sum(at - 1 + 1e-9 < other <= at for other in times) for at in times), default=0)
     assert window.most == slow
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 1.0])
+def test_even_faults_go_wrong_as_often_as_asked_and_never_only_slowly(share: float) -> None:
+    script = even_faults(share)
+    assert sum(script.rates.chances().values()) == pytest.approx(share)
+    assert script.rates.slow == 0
