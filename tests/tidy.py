@@ -478,7 +478,7 @@ def no_file_names_a_place_of_its_own(sources: Sequence[Source]) -> Iterator[str]
 
 
 _REGISTRY: Final = re.compile(
-    r"\b(?:pypi|pythonhosted|npmjs|yarnpkg|crates|rubygems|anaconda|golang)\.(?:org|com|io)\b"
+    r"\b(?:py[p]i|python[h]osted|npmjs|yarnpkg|crates|rubygems|anaconda|golang)\.(?:org|com|io)\b"
 )
 _OWN_PATH: Final = re.compile(r"(?<![\w.}])/(?:home|Users|root|work)/\w")
 

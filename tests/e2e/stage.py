@@ -12,7 +12,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -48,6 +48,22 @@ QUICK: Final[Mapping[str, object]] = {
 """An app goes through in about a second."""
 SLOW_AUDITS: Final[Mapping[str, object]] = {**QUICK, "audit_s": 36_000}
 """No audit ends while a test lasts."""
+SEVERAL: Final = """
+import json, os, sys
+from fleetdeploy.cli.main import run
+
+for number, words in enumerate(json.loads(sys.argv[1])):
+    for descriptor, kind in ((1, "out"), (2, "err")):
+        file = os.open(f"{sys.argv[2]}-{number}.{kind}", os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, descriptor)
+        os.close(file)
+    code = run(words)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with open(f"{sys.argv[2]}-{number}.code", "w") as told:
+        told.write(str(code))
+"""
+"""What the command does but for its last step, `sys.exit`, once for each list of words."""
 ANSI: Final = re.compile("[\x1b\x9b]")
 
 
@@ -216,16 +232,46 @@ class Stage:
 
         `terminal` and `stdout` are descriptors that it speaks to instead of files.
         """
+        arguments = ["-m", "fleetdeploy", *words]
+        where = self.directory if cwd is None else cwd
+        return self._launch(arguments, self.environment(settings), where, terminal, stdout)
+
+    def several(self, *commands: Sequence[str]) -> list[Result]:
+        """Run commands that only look or are refused, one after the other in one process.
+
+        An interpreter's start takes longer than any of them.
+        """
+        base = self.directory / f"several-{next(self.numbers)}"
+        arguments = ["-c", SEVERAL, json.dumps(commands), str(base)]
+        told = self._launch(arguments, self.environment({}), self.directory, None, None).end()
+        assert told.code == 0, told.err
+        return [
+            Result(
+                int(Path(f"{base}-{number}.code").read_text("utf-8")),
+                Path(f"{base}-{number}.out").read_text("utf-8"),
+                Path(f"{base}-{number}.err").read_text("utf-8"),
+            )
+            for number in range(len(commands))
+        ]
+
+    def _launch(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        cwd: Path,
+        terminal: int | None,
+        stdout: int | None,
+    ) -> Command:
         number = next(self.numbers)
         out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = Popen(  # noqa: S603 - our own interpreter and our own words
-                [sys.executable, "-m", "fleetdeploy", *words],
+                [sys.executable, *arguments],
                 stdin=DEVNULL,
                 stdout=to_out if stdout is None else stdout,
                 stderr=to_err if terminal is None else terminal,
-                env=self.environment(settings),
-                cwd=cwd or self.directory,
+                env=environment,
+                cwd=cwd,
             )
         command = Command(process, out, err)
         self.commands.append(command)

@@ -19,6 +19,8 @@ def planned(result: Result) -> list[str]:
 
 
 CHOICES: list[tuple[Iterable[str], list[str]]] = [
+    (("--only", SECOND), [SECOND]),
+    (("--exclude", "place=other"), [FIRST]),
     (("--only", "place=other", "--exclude", SECOND), [THIRD]),
     (("--only", "@night.txt"), [FIRST, THIRD]),
 ]
@@ -28,8 +30,8 @@ def test_apps_are_chosen_by_id_label_and_file(tmp_path: Path) -> None:
     with open_stage(tmp_path) as stage:
         (tmp_path / "night.txt").write_text(f"# tonight\n{FIRST}\n\n{THIRD}\n")
         manifest = stage.manifest()
-        commands = [stage.start("plan", manifest, "-o", "json", *words) for words, _ in CHOICES]
-        chosen = [planned(command.end()) for command in commands]
+        commands = [("plan", manifest, "-o", "json", *words) for words, _ in CHOICES]
+        chosen = [planned(result) for result in stage.several(*commands)]
     assert chosen == [expected for _, expected in CHOICES]
 
 

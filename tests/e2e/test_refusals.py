@@ -35,6 +35,11 @@ REFUSED = [
     (["run", "MANIFEST", "--no-such-flag"], 2, "--no-such-flag"),
     (["run", "MANIFEST", "--deadline", "soon"], 2, "soon"),
     (["plan", "MANIFEST", "--only", "tier=glod"], 2, "no app fits tier=glod"),
+    (["run"], 2, "nothing to run"),
+    (["run", "MANIFEST", "--plan", "x.json"], 2, "--plan runs a plan as it was saved"),
+    (["plan", "MANIFEST", "--only", "phase=failed"], 2, "the selection is empty"),
+    (["plan", "MANIFEST", "--only", "phase=fialed"], 2, "there is no phase 'fialed'"),
+    (["plan", "MANIFEST", "--only", "@nobody.txt"], 2, "nobody.txt cannot be read"),
     (["plan", "nowhere.yaml"], 2, "nowhere.yaml"),
     (["resume"], 10, "no unfinished run"),
     (["report", "20260101-0000-none"], 10, "there is no run '20260101-0000-none'"),
@@ -45,11 +50,10 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_sent(tmp_path: Path) -> N
     with open_stage(tmp_path) as stage:
         manifest = stage.manifest()
         commands = [
-            stage.start(*[manifest if word == "MANIFEST" else word for word in words])
-            for words, *_ in REFUSED
+            [manifest if word == "MANIFEST" else word for word in words] for words, *_ in REFUSED
         ]
-        for command, (_, code, told) in zip(commands, REFUSED, strict=True):
-            check_refused(stage, command.end(), code, told)
+        for result, (_, code, told) in zip(stage.several(*commands), REFUSED, strict=True):
+            check_refused(stage, result, code, told)
 
 
 @pytest.mark.xfail(
