@@ -17,7 +17,7 @@ from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
-from fleetdeploy.errors import OverrideNeeded, RunLocked
+from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunLocked
 from fleetdeploy.model import Until
 from fleetdeploy.ports import Journal
 from fleetdeploy.storage.archive import (
@@ -191,6 +191,11 @@ async def yield_to_newer(state_dir: StateDir, recorded: Recorded) -> Recorded:
     Returns the run as it is then; it may be finished.
     """
     owners: Mapping[str, set[str]] = newer_owners(state_dir, recorded)
+    if owners and not recorded.contents.started:
+        raise PlanMismatch(
+            f"run {recorded.run.run_id} never started, and run {next(iter(owners))} has come since",
+            hint="nothing of it was sent; start a new run instead: fleetdeploy run MANIFEST",
+        )
     for run_id, app_ids in owners.items():
         await supersede(recorded, run_id, app_ids, SystemClock(), this_holder())
     return read_run(recorded.run) if owners else recorded

@@ -29,7 +29,9 @@ class Selector:
     @classmethod
     def parse(cls, text: str) -> "Selector":
         """Read one selector; raises `UsageInvalid`."""
-        key, equals, value = text.strip().rpartition("=")
+        key, equals, value = text.strip().partition("=")
+        if not equals:
+            key, value = "", key
         if not value or (equals and not key):
             raise UsageInvalid(
                 f"{text!r} selects nothing",

@@ -123,6 +123,8 @@ def describe_state(state: RunState, *, alive: bool) -> str:
         return "finished"
     if alive:
         return "running"
+    if state.header is None:
+        return "never started"
     if state.halted is not None:
         return "halted"
     if state.stopped is not None:
@@ -184,6 +186,8 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     """Return the command that a person would most likely type now."""
     if state.superseded_by is not None:
         return f"fleetdeploy status {state.superseded_by}"
+    if state.header is None and not alive:
+        return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
     if state.finished:
         if exit_code_of(state) is ExitCode.OK:
             return f"fleetdeploy report {plan.run_id}"

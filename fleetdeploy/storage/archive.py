@@ -103,12 +103,13 @@ def every_run(state_dir: StateDir) -> Iterator[tuple[str, Recorded | FleetError]
 def latest_unfinished(state_dir: StateDir) -> Recorded:
     """Return the newest run that is not finished; raises `RunNotFound` if there is none.
 
-    A damaged newest run is raised, not skipped: it may be the very one that was meant.
+    A damaged newest run is raised, not skipped: it may be the very one that was meant. A run that
+    was killed before its first record sent nothing and is not meant by anybody.
     """
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
             raise recorded
-        if recorded.unfinished:
+        if recorded.unfinished and recorded.contents.started:
             return recorded
     raise RunNotFound(
         f"no unfinished run in {state_dir.path}", hint="start one: fleetdeploy run MANIFEST"

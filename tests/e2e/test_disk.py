@@ -145,9 +145,8 @@ def test_j5_damage_in_the_middle_is_refused_with_its_line(tmp_path: Path) -> Non
         flip_a_byte(journal, line)
         damaged = journal.read_bytes()
         calls = stage.platform.calls()
-        words = (["status"], ["resume", "first", "-o", "json"])
-        commands = [stage.start(*one) for one in words]
-        refused = [command.end() for command in commands]
+        looks = (["status"], ["explain", "first", "200000001"], ["report", "-o", "json"])
+        refused = [*stage.several(*looks), stage.run("resume"), stage.run("resume", "first")]
         assert stage.platform.calls() == calls
         assert journal.read_bytes() == damaged
         history = stage.run("history")
@@ -157,7 +156,7 @@ def test_j5_damage_in_the_middle_is_refused_with_its_line(tmp_path: Path) -> Non
         assert result.code == 12
         assert_calm(result)
         assert f"{journal}: line {line}:" in result.err
-    assert refused[-1].document()["code"] == "journal.damaged"
+    assert refused[2].document()["code"] == "journal.damaged"
     assert "unreadable" in history.out
     assert adopted.document()["counts"] == {"auditing": 3}
 

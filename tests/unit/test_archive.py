@@ -1,0 +1,177 @@
+"""Runs as they were left on disk: what a later command reads out of them, and what it closes."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.records import AnyAppRecord, RunFinished, RunRecord, RunStarted, StepStarted
+from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
+from fleetdeploy.model import Outcome, Phase, Step
+from fleetdeploy.storage.archive import (
+    latest,
+    latest_unfinished,
+    look_back,
+    newer_owners,
+    read_plan,
+    read_run,
+    supersede,
+)
+from fleetdeploy.storage.locks import Holder
+from fleetdeploy.storage.run_dir import RunDir, StateDir
+from tests.builders import blocked, make_header, make_plan, make_planned, released
+
+NOW = datetime(2026, 11, 24, 3, 7, tzinfo=UTC)
+HOLDER = Holder("night", 7, "ops", NOW)
+ONE, TWO = "100000282", "100000283"
+
+
+class Clock:
+    def now(self) -> datetime:
+        return NOW
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """Real files are written by threads."""
+    return "asyncio"
+
+
+@pytest.fixture
+def state_dir(tmp_path: Path) -> StateDir:
+    return StateDir(tmp_path / "state")
+
+
+def plan_of(run_id: str, *app_ids: str, **fields: object) -> Plan:
+    apps = [make_planned(app_id, **fields) for app_id in app_ids or (ONE, TWO)]
+    return make_plan(apps, run_id=run_id)
+
+
+async def leave(
+    state_dir: StateDir, plan: Plan, records: Iterable[RunRecord | AnyAppRecord] = ()
+) -> RunDir:
+    """Leave a run behind that wrote its header and these records."""
+    run = state_dir.create_run(plan.run_id, plan.model_dump_json().encode())
+    journal, _ = run.open_journal(Clock())
+    try:
+        for record in (header_of(plan), *records):
+            await journal.append(record)
+    finally:
+        journal.close()
+    return run
+
+
+def header_of(plan: Plan) -> RunStarted:
+    return make_header(run_id=plan.run_id, plan_digest=plan.digest)
+
+
+def upload(app_id: str) -> StepStarted:
+    return StepStarted(app_id=app_id, step=Step.UPLOAD, attempt=1)
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[1]", b"\xff\xfe", b'{"schema_version": 2}'])
+def test_a_file_that_is_no_plan_is_refused_by_name(data: bytes) -> None:
+    with pytest.raises(PlanMismatch, match="not a plan of this version"):
+        read_plan(data, "saved.json")
+
+
+def test_a_plan_that_was_edited_is_refused() -> None:
+    edited = plan_of("r1").model_dump_json().replace('"754"', '"755"').encode()
+    with pytest.raises(PlanMismatch, match="was changed"):
+        read_plan(edited, "saved.json")
+
+
+@pytest.mark.anyio
+async def test_a_journal_beside_another_plan_is_refused(state_dir: StateDir) -> None:
+    run = await leave(state_dir, plan_of("r1"))
+    run.plan_path.write_bytes(plan_of("r1", template_id="755").model_dump_json().encode())
+    with pytest.raises(PlanMismatch, match="another plan"):
+        read_run(run)
+
+
+@pytest.mark.anyio
+async def test_j4_a_record_that_cannot_follow_is_damage_with_its_line(state_dir: StateDir) -> None:
+    run = await leave(state_dir, plan_of("r1"), [upload(ONE), upload(ONE)])
+    with pytest.raises(JournalDamaged) as caught:
+        read_run(run)
+    assert caught.value.line == 3
+
+
+@pytest.mark.anyio
+async def test_the_latest_unfinished_run_is_one_that_sent_something(state_dir: StateDir) -> None:
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [upload(ONE)])
+    done = [*released(ONE), *blocked(TWO), RunFinished()]
+    await leave(state_dir, plan_of("20260102-0000-aaaa"), done)
+    never = plan_of("20260103-0000-aaaa")
+    state_dir.create_run(never.run_id, never.model_dump_json().encode())
+    assert latest(state_dir).run.run_id == never.run_id
+    assert latest_unfinished(state_dir).run.run_id == "20260101-0000-aaaa"
+
+
+def test_without_runs_the_hint_says_how_to_start_one(state_dir: StateDir) -> None:
+    for find in (latest, latest_unfinished):
+        with pytest.raises(RunNotFound) as caught:
+            find(state_dir)
+        assert "fleetdeploy run" in caught.value.hint
+
+
+@pytest.mark.anyio
+async def test_doubt_is_what_the_newest_run_that_knows_an_app_left(state_dir: StateDir) -> None:
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [upload(ONE), upload(TWO)])
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE), released(ONE))
+    before = look_back(state_dir, [ONE, TWO])
+    assert before.doubted == {TWO}
+    assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
+
+
+@pytest.mark.anyio
+async def test_a_damaged_run_leaves_every_app_in_doubt_that_no_newer_one_knows(
+    state_dir: StateDir,
+) -> None:
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [*released(ONE), *released(TWO)])
+    damaged = await leave(state_dir, plan_of("20260102-0000-aaaa"), [upload(ONE)])
+    damaged.journal_path.write_bytes(b"nonsense\n" + damaged.journal_path.read_bytes())
+    await leave(state_dir, plan_of("20260103-0000-aaaa", ONE), released(ONE))
+    before = look_back(state_dir, [ONE, TWO])
+    assert before.doubted == {TWO}
+    assert [type(error) for error in before.unreadable] == [JournalDamaged]
+
+
+@pytest.mark.anyio
+async def test_history_knows_what_an_app_got_under_each_fingerprint(state_dir: StateDir) -> None:
+    old, new = '{"ext":{"theme":"summer"}}', '{"ext":{"theme":"autumn"}}'
+    await leave(state_dir, plan_of("r1", ONE, fingerprint="a" * 10, ext_json=old))
+    await leave(state_dir, plan_of("r2", ONE, fingerprint="b" * 10, ext_json=new))
+    history = look_back(state_dir, [ONE]).history
+    assert {key: past.ext_json for key, past in history.items()} == {
+        (ONE, "a" * 10): old,
+        (ONE, "b" * 10): new,
+    }
+
+
+@pytest.mark.anyio
+async def test_j6_a_newer_run_closes_what_it_takes_over_and_leaves_the_rest(
+    state_dir: StateDir,
+) -> None:
+    run = await leave(state_dir, plan_of("r1"), [upload(ONE)])
+    await supersede(read_run(run), "r2", [ONE], Clock(), HOLDER)
+    first = read_run(run)
+    assert (first.state.apps[ONE].outcome, first.state.apps[TWO].phase) == (
+        Outcome.CANCELLED,
+        Phase.QUEUED,
+    )
+    assert first.unfinished
+    await supersede(first, "r3", [ONE, TWO], Clock(), HOLDER)
+    second = read_run(run)
+    assert (second.state.finished, second.state.superseded_by) == (True, "r3")
+    assert first.state.apps[ONE].in_doubt_before
+
+
+@pytest.mark.anyio
+async def test_a_run_knows_which_newer_ones_have_its_open_apps(state_dir: StateDir) -> None:
+    run = await leave(state_dir, plan_of("20260101-0000-aaaa"), [*released(ONE), upload(TWO)])
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE))
+    await leave(state_dir, plan_of("20260103-0000-aaaa", ONE, TWO))
+    assert newer_owners(state_dir, read_run(run)) == {"20260103-0000-aaaa": {TWO}}
