@@ -6,11 +6,10 @@ to them but the simulator's address.
 
 import os
 import shlex
-import signal
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.resources import files
@@ -22,6 +21,7 @@ import click
 from anyio.abc import Process
 
 from fleetdeploy.cli.options import Desk, common
+from fleetdeploy.cli.process import unless_interrupted
 from fleetdeploy.cli.simulating import write_tokens
 from fleetdeploy.errors import ExitCode, StateUnusable
 from fleetdeploy.simulator.faults import Faults
@@ -34,6 +34,8 @@ from fleetdeploy.storage.manifest_file import load_manifest
 MANIFEST = "manifests/demo.yaml"
 KILL_AFTER_S = 8.0
 """In the middle of the demo: uploads done, audits out, the first releases under way."""
+END_S = 8.0
+"""A run that is told to end drains for some seconds."""
 EXPECTED = (ExitCode.OK, ExitCode.INCOMPLETE)
 """A dozen clients of the demo are awkward, so that not every app can be released."""
 
@@ -78,29 +80,34 @@ async def _demo(desk: Desk, *, kill: bool) -> ExitCode:
             f"a simulated platform with {len(world.app_ids)} clients listens on {url}; "
             f"an audit takes 5 to 20 s here\n"
         )
-        code = await (_play_with_kill(desk, stage) if kill else _play(desk, stage))
+        play = _play_with_kill if kill else _play
+        code = await unless_interrupted(partial(play, desk, stage))
     _tell(desk, stage, world)
     return ExitCode.OK if code in EXPECTED else ExitCode.UNEXPECTED
 
 
 async def _play(desk: Desk, stage: Stage) -> int:
-    process = await _start(desk, stage, "run", str(stage.manifest))
-    return await process.wait()
+    async with _started(desk, stage, "run", str(stage.manifest)) as process:
+        code = [await process.wait()]
+    return code[0]
 
 
 async def _play_with_kill(desk: Desk, stage: Stage) -> int:
-    process = await _start(desk, stage, "run", str(stage.manifest))
-    with anyio.move_on_after(KILL_AFTER_S):
-        return await process.wait()
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
+    async with _started(desk, stage, "run", str(stage.manifest)) as process:
+        with anyio.move_on_after(KILL_AFTER_S):
+            await process.wait()
+        process.kill()
     desk.say(f"\n\nkill -9 {process.pid}: gone in the middle of everything. And again:\n")
-    return await (await _start(desk, stage, "resume")).wait()
+    async with _started(desk, stage, "resume") as process:
+        code = [await process.wait()]
+    return code[0]
 
 
-async def _start(desk: Desk, stage: Stage, *words: str) -> Process:
+@asynccontextmanager
+async def _started(desk: Desk, stage: Stage, *words: str) -> AsyncGenerator[Process]:
+    """Start a command of ours; whatever happens, it ends with the block."""
     desk.say(f"$ fleetdeploy {shlex.join(words)}")
-    return await anyio.open_process(
+    process = await anyio.open_process(
         [sys.executable, "-m", "fleetdeploy", *words],
         stdin=DEVNULL,
         stdout=None,
@@ -108,6 +115,17 @@ async def _start(desk: Desk, stage: Stage, *words: str) -> Process:
         env=stage.environment,
         cwd=stage.directory,
     )
+    try:
+        yield process
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process.returncode is None:
+                process.terminate()
+            with anyio.move_on_after(END_S):
+                await process.wait()
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
 
 
 def _set_up(url: str, manifest: Path, world: World) -> Stage:

@@ -1,6 +1,5 @@
 """The command line: `fleetdeploy`. Turns every error into a message and an exit code."""
 
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from fleetdeploy.cli.render.problems import error_document, render_error, render
 from fleetdeploy.cli.render.style import Output
 from fleetdeploy.cli.rollouts import plan_command, resume_command, run_command
 from fleetdeploy.cli.simulating import simulate_command
+from fleetdeploy.cli.streams import settle, write_error, write_out
 from fleetdeploy.cli.views import explain_command, history_command, report_command, status_command
 from fleetdeploy.engine.run import first_of
 from fleetdeploy.errors import ExitCode, FleetError, FleetRefused, ManifestInvalid
@@ -49,14 +49,15 @@ for command in COMMANDS:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    sys.exit(int(run(words)))
+    code = int(run(words))
+    settle()
+    sys.exit(code)
 
 
 def run(words: Sequence[str]) -> int:
     """Run one command and return its exit code; never raises for what a user can cause."""
     try:
         code = cli.main(list(words), prog_name="fleetdeploy", standalone_mode=False)
-        sys.stdout.flush()
     except BaseExceptionGroup as group:
         return _end_with(first_of(group), words)
     except BaseException as error:  # noqa: BLE001 - the last resort: told, and turned into a code
@@ -76,8 +77,9 @@ def _end_with(error: BaseException, words: Sequence[str]) -> int:
             return _explain(error, words)
         case click.Abort() | KeyboardInterrupt():
             return ExitCode.INTERRUPTED
-        case BrokenPipeError():
-            return _leave_broken_pipe()
+        case SystemExit() | BrokenPipeError():
+            # Only help and version are written by click itself, which leaves so if nobody reads.
+            return ExitCode.OK
         case _:
             return _confess(error, words)
 
@@ -92,30 +94,23 @@ def exit_code_of_error(error: FleetError) -> ExitCode:
 def _explain(error: FleetError, words: Sequence[str]) -> int:
     """Tell an error: on stderr to people, and on stdout as a document to who asked for JSON."""
     if wants_json(words):
-        click.echo(error_document(error))
+        write_out(error_document(error))
     style = style_of_stderr(words)
     if isinstance(error, ManifestInvalid):
-        click.echo(render_problems(error, Output.TEXT), err=True)
+        write_error(render_problems(error, Output.TEXT))
     else:
-        click.echo(render_error(error, style), err=True, color=style.colour)
+        write_error(render_error(error, style))
     return exit_code_of_error(error)
-
-
-def _leave_broken_pipe() -> int:
-    """Leave quietly when the reader of stdout has gone, as `| head` does."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return ExitCode.OK
 
 
 def _confess(error: BaseException, words: Sequence[str]) -> int:
     """Tell of a bug; the traceback only for those who ask, it may quote what was sent."""
-    click.echo(
+    write_error(
         f"unexpected error: {type(error).__name__}\n"
         "hint: this is a bug in fleetdeploy; the journal is intact and the run can be resumed. "
-        "Run again with -vv to see where, and report it.",
-        err=True,
+        "Run again with -vv to see where, and report it."
     )
     if "-vv" in words:
         frames = traceback.format_tb(error.__traceback__)
-        click.echo("".join(frames), err=True)
+        write_error("".join(frames))
     return ExitCode.UNEXPECTED

@@ -13,6 +13,7 @@ import click
 
 from fleetdeploy.cli.render.style import Output, Style
 from fleetdeploy.cli.settings import Settings, load_settings
+from fleetdeploy.cli.streams import write_error, write_out
 from fleetdeploy.core.durations import parse_duration
 from fleetdeploy.core.selection import Selection
 from fleetdeploy.errors import UsageInvalid
@@ -26,10 +27,6 @@ SELECTORS_MAX_BYTES = 16 * 1024 * 1024
 """An `@file` of selectors: a million ids."""
 
 
-def _to_stderr(text: str) -> None:
-    click.echo(text, err=True, color=True)
-
-
 @dataclass(slots=True)
 class Desk:
     """What every command is given: how to speak, and the settings when it asks for them."""
@@ -40,7 +37,7 @@ class Desk:
     no_color: bool = False
     overrides: dict[str, object] = field(default_factory=dict)
     _settings: Settings | None = None
-    _voice: Callable[[str], None] = _to_stderr
+    _voice: Callable[[str], None] = write_error
 
     @property
     def settings(self) -> Settings:
@@ -57,7 +54,7 @@ class Desk:
 
     def print(self, text: str) -> None:
         """Write data, to stdout."""
-        click.echo(text.rstrip("\n"), color=True)
+        write_out(text)
 
     def say(self, text: str) -> None:
         """Write everything else, to stderr."""

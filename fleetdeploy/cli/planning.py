@@ -93,6 +93,7 @@ def wish_of(
     `{date}` in a version is the local date of this machine. Raises `UsageInvalid`.
     """
     chosen_id = run_id or new_run_id(now, Random())  # noqa: S311 - an id, not a secret
+    state_dir.check_free(chosen_id)
     targets = resolve(loaded.manifest, date=now.astimezone().date(), run_id=chosen_id)
     chosen = _select(targets, selection, state_dir)
     return Wish(

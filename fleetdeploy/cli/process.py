@@ -4,16 +4,19 @@ import getpass
 import os
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Final, TypeVar
 
 import anyio
+import click
 
 from fleetdeploy.core.records import Writer
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.storage.locks import Holder
+
+T = TypeVar("T")
 
 STOP_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -85,3 +88,20 @@ class Interrupts:
                     "once more leaves at once, and both can be resumed"
                 )
                 self._ask()
+
+
+async def unless_interrupted(act: Callable[[], Awaitable[T]]) -> T:
+    """Await something that may be left at any moment; a signal cancels it and ends the command.
+
+    Raises `click.exceptions.Exit` with the code to end with after a signal.
+    """
+    interrupts = Interrupts(lambda _: None)
+    results: list[T] = []
+    async with anyio.create_task_group() as tasks:
+        interrupts.ask_with(tasks.cancel_scope.cancel)
+        tasks.start_soon(interrupts.watch)
+        results.append(await act())
+        tasks.cancel_scope.cancel()
+    if interrupts.exit_code is not None:
+        raise click.exceptions.Exit(interrupts.exit_code)
+    return results[0]

@@ -14,6 +14,7 @@ from fleetdeploy.cli.render.live import LogProgress, ProgressView
 from fleetdeploy.cli.render.progress import Progress
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.settings import LogFormat
+from fleetdeploy.cli.streams import write_error
 from fleetdeploy.core.records import AppFinished, Entry, RunHalted, StepFailed, StepSucceeded
 from fleetdeploy.core.records import StepDoubted as Doubted
 from fleetdeploy.core.replay import RunState
@@ -110,13 +111,15 @@ async def open_watcher(desk: Desk, *, live: bool = True) -> AsyncGenerator[Watch
             async with _ticking(view.tick):
                 yield Watcher(progress, view, log)
         return
-    bound = _logger(desk, _write_line, as_json=as_json, least=logging.DEBUG)
+    bound = _logger(desk, write_error, as_json=as_json, least=logging.DEBUG)
     tell = (lambda line: bound.info("progress", line=line)) if as_json else desk.say
     lines = LogProgress(progress, tell, clock)
-    async with _ticking(lines.tick):
-        yield Watcher(progress, lines if live else None, LogObserver(bound))
-    if live:
-        lines.finish()
+    voice = (lambda text: bound.info("said", text=text)) if as_json else write_error
+    with desk.speaking_through(voice):
+        async with _ticking(lines.tick):
+            yield Watcher(progress, lines if live else None, LogObserver(bound))
+        if live:
+            lines.finish()
 
 
 @asynccontextmanager
@@ -141,11 +144,6 @@ class _Lines:
 
     def __init__(self, write: Callable[[str], None]) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = self.msg = write
-
-
-def _write_line(line: str) -> None:
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 def _logger(

@@ -119,22 +119,26 @@ class StateDir:
 
         Raises `UsageInvalid` for an id that is taken or no good, `StateUnusable`.
         """
+        self.check_free(run_id)
+        self.ensure()
+        run = RunDir(self._runs / run_id)
+        # A directory without a plan was left by a crash in the middle of this function.
+        _make_dir(run.path)
+        write_atomic(run.plan_path, plan)
+        return run
+
+    def check_free(self, run_id: str) -> None:
+        """Raise `UsageInvalid` for an id that is taken or no good."""
         if not RUN_ID.fullmatch(run_id):
             raise UsageInvalid(
                 f"{_quote(run_id)} cannot be a run id",
                 hint="use up to 64 letters, digits, dots, dashes and underscores",
             )
-        self.ensure()
-        run = RunDir(self._runs / run_id)
-        if run.exists():
+        if RunDir(self._runs / run_id).exists():
             raise UsageInvalid(
                 f"there is a run {run_id} already",
                 hint=f"choose another --run-id, or go on with it: fleetdeploy resume {run_id}",
             )
-        # A directory without a plan was left by a crash in the middle of this function.
-        _make_dir(run.path)
-        write_atomic(run.plan_path, plan)
-        return run
 
     def run(self, run_id: str) -> RunDir:
         """Return a run; raises `RunNotFound`, which names the latest ones."""

@@ -56,10 +56,6 @@ def test_what_makes_no_sense_is_refused_and_nothing_is_sent(tmp_path: Path) -> N
             check_refused(stage, result, code, told)
 
 
-@pytest.mark.xfail(
-    reason="the id is looked at only when the run is created, after every app was read; "
-    "`plan --out` even saves a plan that can never be run"
-)
 def test_a_run_id_that_is_no_good_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
     with open_stage(tmp_path) as stage:
         manifest = stage.manifest()

@@ -24,16 +24,12 @@ def unread() -> Iterator[int]:
         os.close(writing)
 
 
-@pytest.mark.xfail(
-    reason="click turns a broken pipe into SystemExit, which is told as a bug (exit 1)"
-)
 def test_a_view_that_nobody_reads_is_no_error(tmp_path: Path) -> None:
     with open_stage(tmp_path, apps=1) as stage, unread() as pipe:
         result = stage.start("history", stdout=pipe).end()
     assert (result.code, result.err) == (0, "")
 
 
-@pytest.mark.xfail(reason="the exit code of the run is lost with its output")
 def test_a_run_whose_summary_nobody_reads_has_its_own_exit_code(tmp_path: Path) -> None:
     with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}, apps=1) as stage:
         with unread() as pipe:
@@ -42,7 +38,6 @@ def test_a_run_whose_summary_nobody_reads_has_its_own_exit_code(tmp_path: Path) 
     assert result.code == 5
 
 
-@pytest.mark.xfail(reason="the first log line that cannot be written ends the run")
 def test_a_run_whose_log_nobody_reads_goes_on(tmp_path: Path) -> None:
     """As where `fleetdeploy run ... 2>&1 | tee night.log` loses its `tee`."""
     with open_stage(tmp_path, apps=2) as stage:
@@ -53,7 +48,6 @@ def test_a_run_whose_log_nobody_reads_goes_on(tmp_path: Path) -> None:
     assert result.code == 0
 
 
-@pytest.mark.xfail(reason="the interpreter's last flush fails and makes it 120")
 def test_a_terminal_that_is_closed_ends_a_run_in_good_order(tmp_path: Path) -> None:
     with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}, apps=1) as stage:
         ours, theirs = os.openpty()
@@ -93,9 +87,6 @@ def is_alive(pid: int) -> bool:
     return state != "Z"
 
 
-@pytest.mark.xfail(
-    reason="the demo leaves its run behind, which then asks a platform that is gone, for ever"
-)
 def test_the_demo_ends_what_it_has_started(tmp_path: Path) -> None:
     """In an empty directory: what it needs is in the package."""
     empty = tmp_path / "empty"
