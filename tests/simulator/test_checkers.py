@@ -174,7 +174,7 @@ def test_j2_a_result_that_is_not_recorded_before_the_next_look_is_found() -> Non
         return Forgetful(journal, lambda record: isinstance(record, StepSucceeded))
 
     found = complaints(broken(around_journal=forget))
-    assert any(text.startswith("result not recorded before list") for text in found)
+    assert any(text.startswith("result not recorded before packages") for text in found)
     assert any(text.startswith("no result before the next intent") for text in found)
 
 
