@@ -1,6 +1,5 @@
 """The three narrow ports between the engine and the world, and the clock on the wall."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -91,14 +90,3 @@ class WallClock(Protocol):
     def now(self) -> datetime:
         """Return the time of day, aware, in UTC; durations come from anyio's clock instead."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class CallCounts:
-    """How many requests left, by endpoint."""
-
-    by_endpoint: Mapping[str, int]
-
-    @property
-    def total(self) -> int:
-        return sum(self.by_endpoint.values())

@@ -1,7 +1,7 @@
 """From a manifest to a plan: select, resolve, look at the platform, predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -240,15 +240,3 @@ def last_phases(state_dir: StateDir) -> dict[str, Phase]:
             for app in recorded.state.apps.values():
                 phases.setdefault(app.app_id, app.phase)
     return phases
-
-
-def with_pace(wish: Wish, limits: PaceLimits) -> Wish:
-    """Return the wish at another pace: for the demo, whose platform is a simulator."""
-    rules = wish.rules.model_copy(
-        update={
-            "requests_per_second": limits.requests_per_second,
-            "in_flight": limits.in_flight,
-            "endpoints": dict(limits.endpoints),
-        }
-    )
-    return replace(wish, rules=rules)
