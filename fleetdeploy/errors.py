@@ -109,6 +109,19 @@ class SettingsInvalid(FleetError):
     exit_code = ExitCode.USAGE
 
 
+class PushRefused(FleetError):
+    """A message at the receiver is not the platform's, too old, or no message.
+
+    `reason` is one of a few fixed words, for counts and logs; the sender is told nothing.
+    """
+
+    code = "push.refused"
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"a push was refused: {reason}")
+        self.reason = reason
+
+
 class StateUnusable(FleetError):
     """The state directory cannot be read or written."""
 

@@ -1,7 +1,7 @@
 """The words of the job as plain values: no behaviour beyond what each can say of itself."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 MARKER_PATTERN = re.compile(r"\[fd:([0-9a-f]{10})\]\s*$")
@@ -161,3 +161,74 @@ class AppInfo:
     name_audit_status: int | None
     categories: tuple[Category, ...] = ()
     scopes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template of the third-party platform's library (platform-api.md 2.1)."""
+
+    template_id: str
+    version: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What a TP token is made from; pushed every 10 minutes. `created_at` is unix seconds."""
+
+    text: str = field(repr=False)
+    created_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class AuthorizationCode:
+    """A one-time code that stands for a client's consent; `expires_in_s` from when it came."""
+
+    app_id: str
+    text: str = field(repr=False)
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PreAuthCode:
+    """What a consent link is made from (platform-api.md 3, step 3)."""
+
+    text: str = field(repr=False)
+    expires_in_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """New tokens. `refresh_token` is empty for a TP token, and works once for an app's."""
+
+    access_token: str = field(repr=False)
+    expires_in_s: float
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A push from the platform, or a row of its list of pushes: a hint to look, never a truth.
+
+    `event` is the platform's own name (platform-api.md 4.3), `event_time` its text without a zone.
+    """
+
+    app_id: str
+    event: str
+    event_time: str = ""
+    package_id: str | None = None
+    package_version: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """One message of the platform, decrypted. `key` is the same for the same message.
+
+    It holds a ticket, or a notice, and with it perhaps the code of a client's consent.
+    """
+
+    key: str
+    ticket: Ticket | None = None
+    notice: Notice | None = None
+    code: AuthorizationCode | None = None
