@@ -253,15 +253,32 @@ class NoticeLog(Protocol):
         """Return the position of the newest."""
         ...
 
+    async def note_alive(self, kind: str, at: float) -> None:
+        """Keep when a way of hearing from the platform last worked (unix seconds)."""
+        ...
+
+    async def last_alive(self, kind: str) -> float | None: ...
+
+    async def take_turn(self, what: str, now: float, every_s: float) -> bool:
+        """Say whether it is our turn: nobody, in any process, took it within `every_s`."""
+        ...
+
+    async def cursor(self, name: str) -> float | None: ...
+
+    async def set_cursor(self, name: str, value: float) -> None: ...
+
 
 class NoticeFeed(Protocol):
     """Hints about apps, as they come, for a run that waits."""
 
     @property
-    def alive(self) -> bool:
-        """Whether a verdict that falls now ought to be announced here."""
+    def quiet_s(self) -> float:
+        """For how long no notice about an app means that nothing happened to it.
+
+        0 where notices do not come, or cannot be counted on now.
+        """
         ...
 
     async def next(self) -> tuple[Notice, ...]:
-        """Wait for notices, or for a change of `alive` (then perhaps none)."""
+        """Wait for notices, or for a change of `quiet_s` (then perhaps none)."""
         ...

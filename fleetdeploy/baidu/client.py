@@ -10,12 +10,11 @@ from typing import Final, TypeVar
 import anyio
 
 from fleetdeploy.baidu import wire
-from fleetdeploy.baidu.errno import for_read
+from fleetdeploy.baidu.errno import for_read, own_error
 from fleetdeploy.baidu.replies import without_secret
-from fleetdeploy.baidu.tokens import TokenSource
-from fleetdeploy.errors import AnswerLost, ClientMustAct, PlatformError, RateLimited, TokenRefused
+from fleetdeploy.errors import AnswerLost, PlatformError, RateLimited, TokenRefused
 from fleetdeploy.model import AppInfo, AuditNote, AuditQuota, Bundle, Package
-from fleetdeploy.ports import Call, CallResult
+from fleetdeploy.ports import Call, CallResult, TokenSource
 from fleetdeploy.transport import Transport
 
 T = TypeVar("T")
@@ -27,8 +26,8 @@ CANCELLED: Final = "call.cancelled"
 class BaiduPlatform:
     """`Platform` and `Inspector` over one `Transport`.
 
-    A refused token raises `TokenRefused` where the source has another one by now, so that the same
-    call may be made again; else `ClientMustAct`. `on_call` hears of each request as it ended; it
+    It takes the token that the source has at hand; whoever calls has prepared it. A refused one
+    raises `TokenRefused`, and the source is told. `on_call` hears of each request as it ended; it
     must return at once and never raise.
     """
 
@@ -71,15 +70,15 @@ class BaiduPlatform:
         return await self._perform(app_id, wire.app_info())
 
     async def _perform(self, app_id: str, operation: wire.Operation[T]) -> T:
-        """Make the call; if its token is refused, see whether there is another."""
-        token = await self._tokens.token(app_id)
+        """Make the call with the token at hand, and tell the source if it was refused."""
+        token = self._tokens.token(app_id)
+        if token is None:
+            raise own_error("auth.no_token", f"app {app_id}")
         try:
             return await self._call(app_id, operation, token)
         except TokenRefused as error:
-            refusal = error
-        if await self._tokens.refused(app_id, token) in (None, token):
-            raise _final(refusal)
-        raise refusal
+            self._tokens.refused(app_id, error, token)
+            raise
 
     async def _call(self, app_id: str, operation: wire.Operation[T], token: str) -> T:
         """Make one call and report how it ended, also if it is cancelled."""
@@ -108,17 +107,6 @@ class BaiduPlatform:
         if self._on_call is not None:
             seconds = anyio.current_time() - started
             self._on_call(Call(endpoint, app_id, result, seconds, code))
-
-
-def _final(refusal: TokenRefused) -> ClientMustAct:
-    """Return a refusal that no other token can cure."""
-    return ClientMustAct(
-        refusal.code,
-        refusal.message,
-        hint="put a valid token into the tokens file, or have the client authorize; then run again",
-        errno=refusal.errno,
-        msg=refusal.msg,
-    )
 
 
 def _result(error: PlatformError) -> CallResult:

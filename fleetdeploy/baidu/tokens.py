@@ -1,17 +1,19 @@
-"""Where the access tokens of apps come from: the port, a file, and a fixed table.
+"""Access tokens that somebody else keeps: from a file, or from a fixed table.
 
-Gets no token from the platform. No token appears in a `repr`, an error or a traceback.
+Gets no token from the platform; `auth/keeper.py` does. No token appears in a `repr`, an error or a
+traceback.
 """
 
 import json
 import os
 import stat
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from fleetdeploy.baidu.errno import own_error
-from fleetdeploy.errors import SettingsInvalid
+from fleetdeploy.errors import ClientMustAct, SettingsInvalid, TokenRefused
 
 SIZE_MAX: Final = 64 * 1024 * 1024
 """100,000 apps with tokens of 100 characters take about 12 MB."""
@@ -24,59 +26,56 @@ SHAPE: Final = 'it holds one JSON object: {"app id": "access token", ...}'
 Signature = tuple[int, int, int, int]
 
 
-class TokenSource(Protocol):
-    async def token(self, app_id: str) -> str:
-        """Return the app's access token; `ClientMustAct` if there is none."""
-        ...
-
-    async def refused(self, app_id: str, token: str) -> str | None:
-        """Return another token, which `token` gives from now on, or None if there is none."""
-        ...
-
-
 class StaticTokens:
     """Tokens that never change: for the simulator, the demo and tests."""
 
     def __init__(self, tokens: Mapping[str, str]) -> None:
         self._tokens = dict(tokens)
+        self._refusals: dict[str, _Refusal] = {}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self._tokens)} apps)"
 
-    async def token(self, app_id: str) -> str:
-        return _of(self._tokens, app_id)
+    async def prepare(self, app_id: str) -> None:
+        _check(app_id, self._tokens, self._refusals)
 
-    async def refused(self, app_id: str, token: str) -> str | None:
-        other = self._tokens.get(app_id)
-        return None if other == token else other
+    def token(self, app_id: str) -> str | None:
+        return self._tokens.get(app_id)
+
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        self._refusals[app_id] = _Refusal(token, error)
 
 
 class TokensFile:
     """A JSON object, app id to access token, that somebody else keeps up to date.
 
-    Read at once, where anything wrong with it is a `SettingsInvalid`, and again when a token is
-    refused or missing, if the file has changed since. While a new version cannot be read (it may
+    Read at once, where anything wrong with it is a `SettingsInvalid`, and again when a token was
+    refused or is missing, if the file has changed since. While a new version cannot be read (it may
     be half written) the tokens read before stay in use, and the next need looks again.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tokens: dict[str, str] = {}
+        self._refusals: dict[str, _Refusal] = {}
         self._signature: Signature | None = None
         self._read()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self._path)!r}, {len(self._tokens)} apps)"
 
-    async def token(self, app_id: str) -> str:
-        if app_id not in self._tokens:
+    async def prepare(self, app_id: str) -> None:
+        refusal = self._refusals.get(app_id)
+        token = self._tokens.get(app_id)
+        if token is None or (refusal is not None and refusal.token == token):
             self._read_again()
-        return _of(self._tokens, app_id)
+        _check(app_id, self._tokens, self._refusals)
 
-    async def refused(self, app_id: str, token: str) -> str | None:
-        self._read_again()
-        other = self._tokens.get(app_id)
-        return None if other == token else other
+    def token(self, app_id: str) -> str | None:
+        return self._tokens.get(app_id)
+
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        self._refusals[app_id] = _Refusal(token, error)
 
     def _read(self) -> None:
         text, signature = _contents(self._path)
@@ -92,12 +91,20 @@ class TokensFile:
             return
 
 
-def _of(tokens: Mapping[str, str], app_id: str) -> str:
-    try:
-        return tokens[app_id]
-    except KeyError:
-        pass
-    raise own_error("auth.no_token", f"app {app_id}")
+@dataclass(frozen=True, slots=True)
+class _Refusal:
+    token: str = field(repr=False)
+    error: TokenRefused
+
+
+def _check(app_id: str, tokens: Mapping[str, str], refusals: dict[str, _Refusal]) -> None:
+    """Raise `ClientMustAct` if the app has no token, or none but the one that was refused."""
+    token = tokens.get(app_id)
+    if token is None:
+        raise own_error("auth.no_token", f"app {app_id}")
+    refusal = refusals.pop(app_id, None)
+    if refusal is not None and refusal.token == token:
+        raise final_refusal(refusal.error)
 
 
 def _signature(status: os.stat_result) -> Signature:
@@ -184,3 +191,14 @@ def _named(app_id: str) -> str:
 
 def _sendable(token: str) -> bool:
     return 0 < len(token) <= TOKEN_MAX and all("!" <= c <= "~" for c in token)
+
+
+def final_refusal(refusal: TokenRefused) -> ClientMustAct:
+    """Return a refusal that no other token can cure."""
+    return ClientMustAct(
+        refusal.code,
+        refusal.message,
+        hint="put a valid token into the tokens file, or have the client authorize; then run again",
+        errno=refusal.errno,
+        msg=refusal.msg,
+    )

@@ -8,13 +8,14 @@ from random import Random
 
 from fleetdeploy.baidu.client import BaiduPlatform
 from fleetdeploy.baidu.http import HttpTransport
-from fleetdeploy.baidu.tokens import TokensFile, TokenSource
+from fleetdeploy.baidu.tokens import TokensFile
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.errors import SettingsInvalid
 from fleetdeploy.guards.guarded import GuardedPlatform
+from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
-from fleetdeploy.ports import Call, Observer
+from fleetdeploy.ports import Call, Observer, TokenSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ async def connect(
             in_flight=limits.in_flight,
             endpoints=limits.endpoints,
         )
-        yield Link(GuardedPlatform(baidu, pacer, rng=rng), baidu, pacer, counts)
+        paced = Paced(pacer, rng=rng)
+        yield Link(GuardedPlatform(baidu, paced, tokens), baidu, pacer, counts)
 
 
 def _tokens(settings: Settings) -> TokenSource:

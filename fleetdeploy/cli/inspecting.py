@@ -38,5 +38,5 @@ async def _answer(desk: Desk, link: Link, app_id: str, package_id: str | None) -
         rows = await link.platform.packages(app_id)
         return render_packages(app_id, rows, desk.output, desk.style)
     detail = partial(link.inspector.package_detail, app_id, package_id)
-    row = await link.platform.read("package_detail", detail)
+    row = await link.platform.read("package_detail", app_id, detail)
     return render_package(app_id, row, desk.output, desk.style)

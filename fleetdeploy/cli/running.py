@@ -15,7 +15,7 @@ from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import HaltCause, RunResumed, RunStarted, StopReason
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
-from fleetdeploy.engine.run import Looks, Rollout, RunOptions
+from fleetdeploy.engine.run import Gauges, Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunLocked
 from fleetdeploy.model import Until
@@ -132,8 +132,7 @@ async def work(
         steering,
         options=options,
         rng=Random(),  # noqa: S311 - jitter, not a secret
-        calls=lambda: link.counts,
-        per_second=link.per_second,
+        gauges=Gauges(link.per_second, lambda: link.counts),
     )
     return await rollout.work(looks)
 

@@ -78,7 +78,15 @@ def _aes_key(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _keyring_entry(text: str) -> str:
+    service, slash, user = text.partition("/")
+    if not (service and slash and user) or not text.isprintable():
+        raise ValueError("must be SERVICE/USER")
+    return text
+
+
 Span = Annotated[Duration, AfterValidator(_positive)]
+KeyringEntry = Annotated[str, AfterValidator(_keyring_entry)]
 FilePath = Annotated[Path, AfterValidator(_path)]
 Secret = Annotated[SecretStr, AfterValidator(_secret)]
 LogFormat = Annotated[Literal["auto", "console", "json"], BeforeValidator(_lowered)]
@@ -105,7 +113,9 @@ class Settings(BaseSettings):
         "read again when a token is refused",
     )
     tp_client_id: Secret | None = Field(
-        default=None, description="the third-party platform's key (secret)"
+        default=None,
+        description="the third-party platform's key; with it fleetdeploy keeps the tokens itself "
+        "(secret)",
     )
     tp_ticket: Secret | None = Field(
         default=None,
@@ -118,6 +128,21 @@ class Settings(BaseSettings):
         default=None,
         description="the key that encrypts pushes, 43 letters and digits, for the receiver "
         "(secret)",
+    )
+    push_max_age: Span = Field(
+        default=3600.0, description="how old a push may be to be taken from the receiver"
+    )
+    store_key: Secret | None = Field(
+        default=None,
+        description="the key that seals credentials on disk; of several, separated by commas, "
+        "the first seals and all open (secret)",
+    )
+    store_key_file: FilePath | None = Field(
+        default=None, description="a file (mode 0600) with such keys, one a line"
+    )
+    store_keyring: KeyringEntry | None = Field(
+        default=None,
+        description="such keys from the system's keyring: SERVICE/USER of the entry",
     )
     poll_initial: Span = Field(
         default=3.0, description="how soon an app that waits is looked at again, at first"
@@ -147,8 +172,10 @@ class Settings(BaseSettings):
 
     def said_in(self, cwd: Path, warnings: tuple[str, ...]) -> "Settings":
         """Return them with relative paths taken from `cwd`, and with warnings."""
-        tokens_file = cwd / self.tokens_file if self.tokens_file else None
-        paths = {"state_dir": cwd / self.state_dir, "tokens_file": tokens_file}
+        paths: dict[str, Path | None] = {"state_dir": cwd / self.state_dir}
+        for name in ("tokens_file", "store_key_file"):
+            said: Path | None = getattr(self, name)
+            paths[name] = cwd / said if said else None
         self._warnings = warnings
         return self.model_copy(update=paths)
 
@@ -173,7 +200,16 @@ class Settings(BaseSettings):
         return self
 
 
-SECRETS: Final = frozenset({"tp_client_id", "tp_ticket", "push_token", "push_aes_key"})
+    @model_validator(mode="after")
+    def _one_key_source(self) -> "Settings":
+        said = [name for name in KEY_SOURCES if getattr(self, name) is not None]
+        if len(said) > 1:
+            raise ValueError(f"{' and '.join(said)} say the same thing: keep one of them")
+        return self
+
+
+KEY_SOURCES: Final = ("store_key", "store_key_file", "store_keyring")
+SECRETS: Final = frozenset({"tp_client_id", "tp_ticket", "push_token", "push_aes_key", "store_key"})
 _UNREPEATED: Final = SECRETS | {"api_base"}
 """Values that no message shows: an address may hold a password."""
 
@@ -182,6 +218,8 @@ _EXAMPLES: Final[Mapping[str, str]] = MappingProxyType(
         "api_base": "https://openapi.baidu.com",
         "state_dir": ".fleetdeploy",
         "tokens_file": "tokens.json",
+        "store_key_file": "store.key",
+        "store_keyring": "fleetdeploy/deploy",
     }
 )
 
@@ -225,7 +263,9 @@ def _checked(said: Collected) -> tuple[Settings | None, list[str]]:
 
 def _problem(details: ErrorDetails, values: Mapping[str, Said]) -> str:
     if not details["loc"]:
-        places = [values[n].place if n in values else f"{n} (default)" for n in _BOUNDS]
+        names = [name for name in KEY_SOURCES if name in values]
+        group = names if len(names) > 1 and "keep one" in _reason(details) else _BOUNDS
+        places = [values[n].place if n in values else f"{n} (default)" for n in group]
         return f"{' and '.join(places)}: {_reason(details)}"
     name = str(details["loc"][0])
     said = values[name]

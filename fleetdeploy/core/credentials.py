@@ -142,14 +142,15 @@ def _is_number(text: str) -> bool:
 
 def choose(credential: AppCredential, now: float) -> Rotation:
     """Choose the way to a new pair that cannot spend anything twice."""
-    if _has_code(credential, now):
+    if has_code(credential, now):
         return Rotation.EXCHANGE
     if credential.intent is not None or not credential.refresh_token:
         return Rotation.RECOVER
     return Rotation.REFRESH
 
 
-def _has_code(credential: AppCredential, now: float) -> bool:
+def has_code(credential: AppCredential, now: float) -> bool:
+    """Whether there is a code that was never sent and is not over."""
     ends = credential.code_expires_at
     return bool(credential.code) and (ends is None or now < ends)
 
@@ -161,11 +162,16 @@ def is_held(credential: AppCredential, holder: str, is_alive: Callable[[str], bo
 
 
 def claim(credential: AppCredential, intent: Intent) -> AppCredential:
-    """Announce a rotation; a code that is about to be sent is given away with it."""
+    """Announce a rotation; a code that is about to be sent is given away with it.
+
+    So is a refresh token that an earlier rotation left in doubt: nothing can bring it back.
+    """
     spends_code = intent.kind is Rotation.EXCHANGE
+    doubted = credential.intent is not None
     return replace(
         credential,
         intent=intent,
+        refresh_token="" if doubted else credential.refresh_token,
         code="" if spends_code else credential.code,
         code_expires_at=None if spends_code else credential.code_expires_at,
     )
@@ -212,7 +218,7 @@ def need_consent(credential: AppCredential, now: float, *, confirmed: bool) -> A
 def awaits_consent(credential: AppCredential, now: float) -> bool:
     """Whether it is no use to ask again yet."""
     consent = credential.consent
-    if consent is None or not consent.confirmed or _has_code(credential, now):
+    if consent is None or not consent.confirmed or has_code(credential, now):
         return False
     return 0 <= now - consent.checked_at < CONSENT_RECHECK_S
 

@@ -3,8 +3,7 @@
 It does not know the other apps, the run's end, HTTP or files.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import assert_never
 
@@ -13,8 +12,9 @@ import anyio
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
-from fleetdeploy.core.polling import PollSchedule, backoff_s
+from fleetdeploy.core.polling import backoff_s
 from fleetdeploy.core.records import (
+    AnyAppRecord,
     AppFinished,
     ErrorNote,
     HaltCause,
@@ -26,6 +26,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.lookout import Lookout, Patience
 from fleetdeploy.engine.scheduler import Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
@@ -47,8 +48,8 @@ class Flight:
     """What the process remembers of an app beside its journal: all of it may be lost.
 
     Times are anyio's clock. `rows` is a look already made, at `looked_at`.
-    `absent_since` is since when what ought to show, `missing`, has not shown; `looks` counts those
-    in this phase that found nothing new. `uploaded_here`: this very process sent the upload.
+    `absent_since` is since when what ought to show, `missing`, has not shown; `patience` is about
+    the waiting in this phase. `uploaded_here`: this very process sent the upload.
     """
 
     target: Target
@@ -59,16 +60,8 @@ class Flight:
     absent_since: float | None = None
     missing: str = ""
     uploaded_here: bool = False
-    looks: int = 0
+    patience: Patience = field(default_factory=Patience)
     looks_failed: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What all apps of a run have in common."""
-
-    policy: Policy
-    polls: PollSchedule
 
 
 class Pipeline:
@@ -83,16 +76,15 @@ class Pipeline:
         platform: Platform,
         ledger: Ledger,
         steering: Steering,
-        rules: Rules,
-        crowd: Callable[[], tuple[int, float]],
+        policy: Policy,
+        lookout: Lookout,
         rng: Random,
     ) -> None:
-        """Take the parts; `crowd` tells how many apps wait and how many calls a second may go."""
         self._platform = platform
         self._ledger = ledger
         self._steering = steering
-        self._rules = rules
-        self._crowd = crowd
+        self._policy = policy
+        self._lookout = lookout
         self._rng = rng
 
     async def turn(self, flight: Flight) -> Next | None:
@@ -133,7 +125,7 @@ class Pipeline:
                 self._app(flight),
                 flight.target.bundle,
                 sight,
-                self._rules.policy,
+                self._policy,
                 self._ledger.state.until,
             )
             match decision:
@@ -157,6 +149,8 @@ class Pipeline:
 
     async def _note(self, flight: Flight, note: Note) -> Next | None:
         """Record what a look settled; return a pause where trying again at once is no use."""
+        if self._app(flight).phase is Phase.AUDITING and _is_verdict(note.record):
+            self._lookout.saw_verdict(flight.target.app_id)
         await self._ledger.append(note.record)
         flight.absent_since = None
         self._note_phase(flight)
@@ -184,7 +178,7 @@ class Pipeline:
         record = StepSucceeded(app_id=intent.app_id, step=intent.step, attempt=intent.attempt)
         await self._ledger.append(record)
         self._note_phase(flight)
-        return Next(self._rules.polls.initial_s)
+        return Next(self._lookout.initial_s)
 
     async def _call(self, target: Target, intent: StepStarted) -> None:
         if intent.step is Step.UPLOAD:
@@ -208,7 +202,7 @@ class Pipeline:
             )
             await self._ledger.append(doubted)
             flight.absent_since, flight.missing = anyio.current_time(), intent.step
-            return Next(self._rules.polls.initial_s, urgent=True)
+            return Next(self._lookout.initial_s, urgent=True)
         failed = StepFailed(
             app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
         )
@@ -253,21 +247,14 @@ class Pipeline:
             failures,
             chance=self._rng.random(),
             initial_s=RETRY_INITIAL_S,
-            max_s=self._rules.polls.max_s,
+            max_s=self._lookout.max_s,
         )
         return Next(delay_s, patient=flight.looks_failed >= PATIENCE_LOOKS)
 
     def _poll(self, flight: Flight) -> Next:
-        return Next(self._interval_s(flight), patient=self._app(flight).phase in _PEOPLE_DECIDE)
-
-    def _interval_s(self, flight: Flight) -> float:
-        """Return the interval to the next look, after one that found nothing new."""
-        waiters, per_second = self._crowd()
-        interval_s = self._rules.polls.interval_s(
-            flight.looks, waiters=waiters, per_second=per_second, chance=self._rng.random()
-        )
-        flight.looks += 1
-        return interval_s
+        if self._app(flight).phase in _PEOPLE_DECIDE:
+            return Next(self._lookout.calm_s(flight.patience), patient=True)
+        return Next(self._lookout.usual_s(flight.patience))
 
     def _confirm(self, flight: Flight, decision: Confirm) -> Next:
         """Look again in a while, at the latest when the silence will have lasted long enough."""
@@ -275,9 +262,9 @@ class Pipeline:
         if flight.absent_since is None or flight.missing != decision.missing:
             flight.absent_since, flight.missing = now, decision.missing
         left_s = max(LEAST_PAUSE_S, flight.absent_since + decision.wait_s - now)
-        delay_s = min(left_s, self._interval_s(flight))
+        delay_s = min(left_s, self._lookout.usual_s(flight.patience))
         phase = self._app(flight).phase
-        patient = phase in _PEOPLE_DECIDE and flight.looks > PATIENCE_LOOKS
+        patient = phase in _PEOPLE_DECIDE and flight.patience.looks > PATIENCE_LOOKS
         return Next(delay_s, urgent=phase in SENT, patient=patient)
 
     def _note_phase(self, flight: Flight) -> None:
@@ -286,7 +273,7 @@ class Pipeline:
         if phase is not flight.phase or flight.phase_since is None:
             flight.phase = phase
             flight.phase_since = anyio.current_time()
-            flight.looks = 0
+            flight.patience = Patience()
 
     def _app(self, flight: Flight) -> AppState:
         return self._ledger.state.apps[flight.target.app_id]
@@ -294,6 +281,13 @@ class Pipeline:
 
 _PEOPLE_DECIDE = frozenset({Phase.QUEUED, Phase.UPLOADED, Phase.AUDITING, Phase.APPROVED})
 """Where a look that finds nothing new means that a person has something to do first."""
+
+
+def _is_verdict(record: AnyAppRecord) -> bool:
+    """Whether this is what an app in audit waited for: the reviewer's yes or no."""
+    if isinstance(record, AppFinished):
+        return record.outcome is Outcome.REJECTED
+    return isinstance(record, StepSucceeded)
 
 
 def error_note(error: PlatformError) -> ErrorNote:

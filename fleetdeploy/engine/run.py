@@ -16,12 +16,13 @@ from fleetdeploy.core.records import RunFinished, RunStopped, StopReason, WaveOp
 from fleetdeploy.core.replay import RunState, is_resting
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
-from fleetdeploy.engine.pipeline import Flight, Pipeline, Rules
+from fleetdeploy.engine.lookout import Crowd, Lookout
+from fleetdeploy.engine.pipeline import Flight, Pipeline
 from fleetdeploy.engine.scheduler import Next, Scheduler
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetError
 from fleetdeploy.model import Package, Phase
-from fleetdeploy.ports import Platform
+from fleetdeploy.ports import NoticeFeed, Platform
 
 TURNS_PER_PLACE = 2
 """Turns under way for each call that may be: some wait for the pace or the disk meanwhile."""
@@ -51,6 +52,18 @@ class Looks:
     looked_at: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Gauges:
+    """What the run reads off its surroundings.
+
+    `calls` counts the requests so far, `per_second` is the pace now, `feed` brings notices.
+    """
+
+    per_second: Callable[[], float]
+    calls: Callable[[], Mapping[str, int]] = dict
+    feed: NoticeFeed | None = None
+
+
 class Rollout:
     """Works on the apps of one plan until each is at its end, at rest, or something says stop."""
 
@@ -63,26 +76,24 @@ class Rollout:
         *,
         options: RunOptions,
         rng: Random,
-        calls: Callable[[], Mapping[str, int]] = dict,
-        per_second: Callable[[], float],
+        gauges: Gauges,
     ) -> None:
-        """Take the parts; `calls` counts the requests so far, `per_second` is the pace now."""
         self._targets = tuple(targets)
         self._ledger = ledger
         self._steering = steering
         self._options = options
-        self._calls = calls
+        self._calls = gauges.calls
         self._scheduler: Scheduler[Flight] = Scheduler(
             at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
         )
-        self._pipeline = Pipeline(
-            platform,
-            ledger,
-            steering,
-            Rules(options.policy, options.polls),
-            lambda: (max(1, self._scheduler.statistics().waiting), per_second()),
+        self._flights: dict[str, Flight] = {}
+        self.lookout = Lookout(
+            options.polls,
+            lambda: Crowd(max(1, self._scheduler.statistics().waiting), gauges.per_second()),
             rng,
+            gauges.feed if options.wait else None,
         )
+        self._pipeline = Pipeline(platform, ledger, steering, options.policy, self.lookout, rng)
 
     async def work(self, looks: Looks | None = None) -> RunState:
         """Work until nothing is left to do now; return the state, whose last record says why.
@@ -99,6 +110,7 @@ class Rollout:
             async with anyio.create_task_group() as tasks:
                 if self._options.deadline_s is not None:
                     tasks.start_soon(self._watch_deadline, self._options.deadline_s)
+                tasks.start_soon(self.lookout.follow, self._wake, self._scheduler.hasten)
                 await self._scheduler.run(self._pipeline.turn)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
@@ -122,7 +134,16 @@ class Rollout:
             if app.phase is Phase.QUEUED and target.app_id in looks.rows:
                 flight.rows = looks.rows[target.app_id]
                 flight.looked_at = looks.looked_at[target.app_id]
+            self._flights[target.app_id] = flight
             self._scheduler.add(flight, Next(0.0, urgent=app.phase not in _WAITING))
+
+    def _wake(self, app_id: str) -> None:
+        """Let a notice about an app bring its next look forward; one of no app of ours is none."""
+        flight = self._flights.get(app_id)
+        if flight is not None:
+            flight.rows = None
+            self.lookout.alert(flight.patience)
+            self._scheduler.wake(flight)
 
     async def _watch_deadline(self, deadline_s: float) -> None:
         await anyio.sleep(deadline_s)

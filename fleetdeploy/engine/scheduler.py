@@ -8,17 +8,24 @@ waiters to the heap of the ready, starts turns from it, urgent ones first, while
 and sleeps until a turn ends, something falls due, or somebody nudges it. A turn returns when and
 how urgently it wants to come again, or None for never. Draining starts nothing more and gives
 what is under way `grace_s` to end, then cancels it.
+
+A waiter may be woken before its time: it gets a new entry, and the old one, recognised by its
+number, is dropped when its time comes. One that is flying comes again at once.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from heapq import heappop, heappush
+from collections.abc import Awaitable, Callable, Hashable
+from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import anyio
 
-Item = TypeVar("Item")
+Item = TypeVar("Item", bound=Hashable)
+
+REPLACED_SHARE: Final = 2
+REPLACED_LEAST: Final = 64
+"""Entries that were replaced are cleared out when they are as many as those that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +49,26 @@ class SchedulerStatistics:
     turns: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """A waiter's entry that counts: its number, when it is due, and how it wants to come."""
+
+    order: int
+    due: float
+    wanted: Next
+
+
 class Scheduler(Generic[Item]):
     def __init__(self, *, at_once: int, wait: bool = True, grace_s: float = 5.0) -> None:
         assert at_once > 0
         self._at_once = at_once
         self._wait = wait
         self._grace_s = grace_s
-        self._later: list[tuple[float, int, bool, Item]] = []
+        self._later: list[tuple[float, int, Item]] = []
+        self._waits: dict[Item, _Wait] = {}
         self._ready: list[tuple[bool, int, Item]] = []
-        self._flying = 0
+        self._flying: set[Item] = set()
+        self._woken: set[Item] = set()
         self._turns = 0
         self._order = 0
         self._draining = False
@@ -60,9 +78,36 @@ class Scheduler(Generic[Item]):
         """Enter an item; one that is in already must not be entered again."""
         if wanted.patient and not self._wait:
             return
+        self._enter(item, anyio.current_time() + wanted.delay_s, wanted)
+        self._changed.set()
+
+    def _enter(self, item: Item, due: float, wanted: Next) -> None:
         self._order += 1
-        due = anyio.current_time() + wanted.delay_s
-        heappush(self._later, (due, self._order, not wanted.urgent, item))
+        self._waits[item] = _Wait(self._order, due, wanted)
+        heappush(self._later, (due, self._order, item))
+        if len(self._later) > REPLACED_SHARE * len(self._waits) + REPLACED_LEAST:
+            self._later = [entry for entry in self._later if not self._is_replaced(entry)]
+            heapify(self._later)
+
+    def wake(self, item: Item) -> None:
+        """Give one who waits patiently its turn now; one who is flying, if it then wants to wait.
+
+        Whoever does not wait for a person comes again soon anyway, and has its reasons when.
+        """
+        wait = self._waits.get(item)
+        if item in self._flying:
+            self._woken.add(item)
+        elif wait is not None and wait.wanted.patient:
+            self._enter(item, anyio.current_time(), wait.wanted)
+            self._changed.set()
+
+    def hasten(self, delay_s: Callable[[], float]) -> None:
+        """Let those who wait patiently come again after such a delay, if that is sooner."""
+        now = anyio.current_time()
+        for item, wait in list(self._waits.items()):
+            due = now + delay_s()
+            if wait.wanted.patient and due < wait.due:
+                self._enter(item, due, wait.wanted)
         self._changed.set()
 
     def drain(self) -> None:
@@ -71,7 +116,9 @@ class Scheduler(Generic[Item]):
         self._changed.set()
 
     def statistics(self) -> SchedulerStatistics:
-        return SchedulerStatistics(len(self._later), len(self._ready), self._flying, self._turns)
+        return SchedulerStatistics(
+            len(self._waits), len(self._ready), len(self._flying), self._turns
+        )
 
     async def run(self, turn: Callable[[Item], Awaitable[Next | None]]) -> None:
         """Give turns until no item is left or draining is over.
@@ -79,11 +126,11 @@ class Scheduler(Generic[Item]):
         What a turn raises comes out of here, in an exception group, and cancels the others.
         """
         async with anyio.create_task_group() as flights:
-            while (self._later or self._ready or self._flying) and not self._draining:
+            while (self._waits or self._ready or self._flying) and not self._draining:
                 self._promote()
-                while self._ready and self._flying < self._at_once:
+                while self._ready and len(self._flying) < self._at_once:
                     *_, item = heappop(self._ready)
-                    self._flying += 1
+                    self._flying.add(item)
                     self._turns += 1
                     flights.start_soon(self._fly, turn, item)
                 await self._sleep()
@@ -94,21 +141,32 @@ class Scheduler(Generic[Item]):
         try:
             wanted = await turn(item)
         finally:
-            self._flying -= 1
+            self._flying.discard(item)
             self._changed.set()
+        woken = item in self._woken
+        self._woken.discard(item)
         if wanted is not None:
-            self.add(item, wanted)
+            again = woken and wanted.patient
+            self.add(item, replace(wanted, delay_s=0.0) if again else wanted)
 
     def _promote(self) -> None:
-        """Move what is due to the ready."""
+        """Move what is due to the ready; drop entries that were replaced."""
         now = anyio.current_time()
-        while self._later and self._later[0][0] <= now:
-            _, order, lazy, item = heappop(self._later)
-            heappush(self._ready, (lazy, order, item))
+        while self._later and (self._later[0][0] <= now or self._is_replaced(self._later[0])):
+            entry = heappop(self._later)
+            if not self._is_replaced(entry):
+                _, order, item = entry
+                lazy = not self._waits.pop(item).wanted.urgent
+                heappush(self._ready, (lazy, order, item))
+
+    def _is_replaced(self, entry: tuple[float, int, Item]) -> bool:
+        _, order, item = entry
+        wait = self._waits.get(item)
+        return wait is None or wait.order != order
 
     async def _sleep(self) -> None:
         """Sleep until something changed or falls due."""
-        full = self._flying >= self._at_once
+        full = len(self._flying) >= self._at_once
         due = inf if full or not self._later else self._later[0][0]
         with anyio.move_on_after(due - anyio.current_time()):
             await self._changed.wait()

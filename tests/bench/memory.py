@@ -15,7 +15,7 @@ from fleetdeploy.core.records import AnyAppRecord, Entry, PackageFound, RunRecor
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
-from fleetdeploy.engine.run import Rollout, RunOptions
+from fleetdeploy.engine.run import Gauges, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus, Phase
 from tests.bench.parts import HEADER, Unheard
@@ -60,7 +60,7 @@ async def _waiting_bytes(targets: tuple[Target, ...]) -> int:
         Steering(failures_allowed=0),
         options=RunOptions(),
         rng=Random(0),
-        per_second=lambda: 50.0,
+        gauges=Gauges(lambda: 50.0),
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rollout.work)

@@ -15,16 +15,17 @@ from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
-from fleetdeploy.engine.run import Rollout, RunOptions
+from fleetdeploy.engine.run import Gauges, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.guards.guarded import GuardedPlatform
+from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.model import Phase
 from fleetdeploy.ports import Call
 from fleetdeploy.simulator.behaviour import Behaviour
 from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
-from fleetdeploy.simulator.world import World
+from fleetdeploy.simulator.world import World, tokens_for
 from fleetdeploy.storage.memory_journal import MemoryJournal
 from tests.bench.parts import HEADER, Unheard
 from tests.bench.table import Figure
@@ -115,18 +116,19 @@ def _told(targets: Sequence[Target], work: Work) -> Told:
 
 async def _rollout(client: BaiduPlatform, _: list[Call], targets: Sequence[Target]) -> None:
     """Roll out with everything: engine, guards, and a journal whose lines are written."""
-    state = RunState.new(target.app_id for target in targets)
+    ids = [target.app_id for target in targets]
+    state = RunState.new(ids)
     ledger = Ledger(MemoryJournal(VirtualWall()), state, Unheard())
     await ledger.append(HEADER)
     rng, pacer = Random(0), Pacer(Pace(PER_SECOND), in_flight=IN_FLIGHT)
     await Rollout(
         targets,
-        GuardedPlatform(client, pacer, rng=rng),
+        GuardedPlatform(client, Paced(pacer, rng=rng), StaticTokens(tokens_for(ids))),
         ledger,
         Steering(failures_allowed=0),
         options=RunOptions(in_flight=IN_FLIGHT),
         rng=rng,
-        per_second=lambda: pacer.pace.rate,
+        gauges=Gauges(lambda: pacer.pace.rate),
     ).work()
     assert {app.phase for app in state.apps.values()} == {Phase.RELEASED}
 

@@ -9,7 +9,7 @@ from typing import Final, Protocol, TypeVar
 import pytest
 
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
-from fleetdeploy.errors import PlatformError
+from fleetdeploy.errors import PlatformError, TokenRefused
 from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus
 from fleetdeploy.ports import Inspector, Platform
 from fleetdeploy.simulator.behaviour import Behaviour
@@ -43,12 +43,16 @@ class RenewedTokens:
         self._world = world
         self._known = dict(world.tokens)
 
-    async def token(self, app_id: str) -> str:
+    async def prepare(self, app_id: str) -> None:
+        assert app_id in self._known
+
+    def token(self, app_id: str) -> str | None:
         return self._known[app_id]
 
-    async def refused(self, app_id: str, token: str) -> str | None:
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        assert error.errno in (110, 111)
+        assert token == self._known[app_id]
         self._known[app_id] = self._world.tokens[app_id]
-        return None if self._known[app_id] == token else self._known[app_id]
 
 
 @dataclass

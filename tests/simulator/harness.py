@@ -14,7 +14,7 @@ from trio._core import _run as trio_run
 from trio.testing import MockClock
 
 from fleetdeploy.baidu.client import BaiduPlatform
-from fleetdeploy.baidu.tokens import StaticTokens, TokenSource
+from fleetdeploy.baidu.tokens import StaticTokens
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.pace import Pace
@@ -23,12 +23,13 @@ from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
-from fleetdeploy.engine.run import Rollout, RunOptions
+from fleetdeploy.engine.run import Gauges, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.guards.guarded import GuardedPlatform
+from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.model import AuditNote, Bundle, Phase, Until
-from fleetdeploy.ports import Call, Journal, Platform
+from fleetdeploy.ports import Call, Journal, NoticeFeed, Platform, TokenSource
 from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
 from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
@@ -119,6 +120,7 @@ class Night:
     outages: tuple[tuple[float, float], ...] = ()
     doubted: frozenset[str] = frozenset()
     tokens: TokenSource | None = None
+    feed: NoticeFeed | None = None
     around_platform: Callable[[Platform], Platform] = lambda platform: platform
     around_journal: Callable[[Journal], Journal] = lambda journal: journal
     platform: World | None = None
@@ -242,7 +244,7 @@ class Night:
         self.steering = Steering(failures_allowed=self.failures_allowed)
         return Rollout(
             self.targets,
-            GuardedPlatform(baidu, pacer, rng=rng),
+            GuardedPlatform(baidu, Paced(pacer, rng=rng), tokens),
             Ledger(self.around_journal(journal), state, self.watcher),
             self.steering,
             options=RunOptions(
@@ -254,8 +256,7 @@ class Night:
                 grace_s=self.grace_s,
             ),
             rng=rng,
-            calls=lambda: calls,
-            per_second=lambda: pacer.pace.rate,
+            gauges=Gauges(lambda: pacer.pace.rate, lambda: calls, self.feed),
         )
 
     def _hook(self, hook: Hook | None) -> Hook:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import anyio
 
 from fleetdeploy.core.records import Entry
-from fleetdeploy.errors import AnswerLost, NotSent
+from fleetdeploy.errors import AnswerLost, NotSent, TokenRefused
 from fleetdeploy.ports import Call
 from fleetdeploy.simulator.world import World
 from fleetdeploy.transport import Reply, Request, Transport
@@ -50,10 +50,12 @@ class RenewedTokens:
 
     world: World
 
-    async def token(self, app_id: str) -> str:
+    async def prepare(self, app_id: str) -> None:
+        assert app_id in self.world.tokens
+
+    def token(self, app_id: str) -> str | None:
         return self.world.tokens[app_id]
 
-    async def refused(self, app_id: str, token: str) -> str | None:
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
         if self.world.tokens[app_id] == token:
             self.world.issue_token(app_id, anyio.current_time())
-        return self.world.tokens[app_id]

@@ -56,17 +56,19 @@ class Renewed:
     def __init__(self, *others: str) -> None:
         self.current = TOKEN
         self.others = list(others)
+        self.told: list[str] = []
 
-    async def token(self, app_id: str) -> str:
+    async def prepare(self, app_id: str) -> None:
+        assert app_id == "100"
+
+    def token(self, app_id: str) -> str | None:
         assert app_id == "100"
         return self.current
 
-    async def refused(self, app_id: str, token: str) -> str | None:
-        assert (app_id, token) == ("100", self.current)
-        if not self.others:
-            return None
-        self.current = self.others.pop(0)
-        return self.current
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        assert (app_id, token, error.errno) == ("100", self.current, 110)
+        self.told.append(token)
+        self.current = self.others.pop(0) if self.others else self.current
 
 
 def reply(data: object) -> Reply:
@@ -140,24 +142,14 @@ async def test_after_a_refused_token_the_same_call_goes_with_another() -> None:
 
 
 @pytest.mark.anyio
-async def test_a_refusal_of_the_last_token_is_final() -> None:
-    script = Script(REFUSED, REFUSED)
-    client = BaiduPlatform(script, Renewed(OTHER))
-    with pytest.raises(TokenRefused):
-        await client.release("100", "5")
-    with pytest.raises(ClientMustAct):
-        await client.release("100", "5")
-    assert script.tokens == [TOKEN, OTHER]
-
-
-@pytest.mark.anyio
-@pytest.mark.parametrize("source", [Renewed(), Renewed(TOKEN), StaticTokens({"100": TOKEN})])
-async def test_without_another_token_a_person_must_act(source: Renewed | StaticTokens) -> None:
-    script = Script(REFUSED)
-    with pytest.raises(ClientMustAct) as caught:
-        await BaiduPlatform(script, source).packages("100")
-    assert caught.value.msg == "Access token invalid"
-    assert script.tokens == [TOKEN]
+async def test_each_refusal_is_told_to_the_source_with_the_token_it_was_of() -> None:
+    script, tokens = Script(REFUSED, REFUSED), Renewed(OTHER)
+    client = BaiduPlatform(script, tokens)
+    for _ in range(2):
+        with pytest.raises(TokenRefused) as caught:
+            await client.release("100", "5")
+        assert caught.value.msg == "Access token invalid"
+    assert script.tokens == tokens.told == [TOKEN, OTHER]
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 """The guarded platform: paced, bounded, and never repeating a change that may have happened."""
 
 from collections import Counter, deque
+from math import inf
 from random import Random
 
 import anyio
@@ -18,6 +19,7 @@ from fleetdeploy.errors import (
     TokenRefused,
 )
 from fleetdeploy.guards.guarded import GuardedPlatform
+from fleetdeploy.guards.paced import PREPARATIONS, Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.guards.retry import RetryLimits
 from fleetdeploy.model import AuditNote, Bundle, Package
@@ -101,6 +103,31 @@ class Stub:
         await self._answer("withdraw", app_id)
 
 
+class Tokens:
+    """A token source whose tokens run out; preparing one takes a while, and a turn if asked to."""
+
+    def __init__(self, *errors: Exception, lives_s: float = inf, takes_s: float = 0.0) -> None:
+        self.errors = deque(errors)
+        self.lives_s = lives_s
+        self.takes_s = takes_s
+        self.made: list[float] = []
+
+    async def prepare(self, app_id: str) -> None:
+        assert app_id
+        if self.errors:
+            raise self.errors.popleft()
+        if self.token(app_id) is None:
+            await anyio.sleep(self.takes_s)
+            self.made.append(anyio.current_time())
+
+    def token(self, app_id: str) -> str | None:
+        good = self.made and anyio.current_time() - self.made[-1] < self.lives_s
+        return f"token of {app_id}" if good else None
+
+    def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        raise AssertionError((app_id, error.code, len(token)))
+
+
 def guard(
     stub: Stub,
     *,
@@ -108,9 +135,11 @@ def guard(
     in_flight: int = 32,
     limits: RetryLimits | None = None,
     endpoints: dict[str, float] | None = None,
+    tokens: "Tokens | None" = None,
 ) -> tuple[GuardedPlatform, Pacer]:
     pacer = Pacer(Pace(rate), in_flight=in_flight, endpoints=endpoints)
-    return GuardedPlatform(stub, pacer, rng=Random(1), limits=limits), pacer
+    paced = Paced(pacer, rng=Random(1), limits=limits)
+    return GuardedPlatform(stub, paced, tokens or Tokens()), pacer
 
 
 async def change(platform: Platform, name: str) -> None:
@@ -189,6 +218,46 @@ async def test_j3_a_lost_answer_after_a_refusal_for_rate_is_not_repeated(name: s
     with pytest.raises(AnswerLost):
         await change(guard(stub)[0], name)
     assert len(stub.calls) == 2
+
+
+async def test_a_token_is_prepared_before_the_turn_and_takes_no_place() -> None:
+    stub, tokens = Stub(takes_s=0.0), Tokens(takes_s=60.0)
+    platform, _ = guard(stub, in_flight=1, tokens=tokens)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(platform.packages, APP)
+        await anyio.sleep(1.0)
+        assert stub.calls == []
+        tokens.takes_s = 0.0
+        await platform.packages(APP)
+        assert len(stub.calls) == 1
+    assert len(stub.calls) == 2
+
+
+async def test_a_token_that_ran_out_in_the_queue_is_prepared_again() -> None:
+    stub, tokens = Stub(takes_s=0.0), Tokens(lives_s=1.5)
+    platform, _ = guard(stub, rate=1.0, in_flight=1, tokens=tokens)
+    async with anyio.create_task_group() as tasks:
+        for _ in range(4):
+            tasks.start_soon(platform.packages, APP)
+    assert len(stub.calls) == 4
+    assert len(tokens.made) > 1
+
+
+async def test_a_token_that_never_lasts_is_sent_as_it_is_after_some_preparations() -> None:
+    stub, tokens = Stub(takes_s=0.0), Tokens(lives_s=0.0)
+    platform, _ = guard(stub, tokens=tokens)
+    await platform.upload(APP, make_bundle())
+    assert len(tokens.made) == PREPARATIONS
+    assert stub.calls == [("upload", APP)]
+
+
+@pytest.mark.parametrize("kind", [NotSent, ClientMustAct, FleetRefused])
+async def test_without_a_token_a_change_is_not_sent(kind: type[PlatformError]) -> None:
+    stub = Stub()
+    platform, _ = guard(stub, tokens=Tokens(kind("auth.no_token", "x")))
+    with pytest.raises(kind):
+        await platform.upload(APP, make_bundle())
+    assert stub.calls == []
 
 
 async def test_a_cancelled_change_is_not_repeated() -> None:

@@ -262,3 +262,65 @@ async def test_ten_thousand_items_come_through() -> None:
     assert set(left.values()) == {-1}
     said = scheduler.statistics()
     assert (said.waiting, said.ready, said.flying) == (0, 0, 0)
+
+
+def patient(delay_s: float) -> Next:
+    return Next(delay_s, patient=True)
+
+
+async def test_one_who_waits_patiently_is_woken_before_its_time_and_only_once() -> None:
+    turns = Turns(a=[patient(1000.0), Next(5.0)])
+    scheduler = scheduler_of("a")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.run, turns)
+        await anyio.sleep(10.0)
+        scheduler.wake("a")
+    assert turns.log == [("a", 0.0), ("a", 10.0), ("a", 15.0)]
+
+
+async def test_one_who_has_reasons_for_its_time_is_not_woken() -> None:
+    turns = Turns(a=[Next(100.0)])
+    scheduler = scheduler_of("a")
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.run, turns)
+        await anyio.sleep(10.0)
+        scheduler.wake("a")
+        scheduler.wake("nobody")
+    assert turns.log == [("a", 0.0), ("a", 100.0)]
+
+
+async def test_one_who_is_flying_has_another_turn_if_it_then_would_wait() -> None:
+    """The look under way may have been made just before what the notice tells of."""
+    turns = Turns(takes_s=10.0, a=[patient(1000.0)], b=[Next(500.0)])
+    scheduler = scheduler_of("a", "b", at_once=2)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.run, turns)
+        await anyio.sleep(5.0)
+        scheduler.wake("a")
+        scheduler.wake("b")
+    assert sorted(turns.log[:2]) == [("a", 0.0), ("b", 0.0)]
+    assert turns.log[2:] == [("a", 10.0), ("b", 510.0)]
+
+
+async def test_those_who_wait_patiently_are_called_back_if_that_is_sooner() -> None:
+    turns = Turns(a=[patient(1000.0)], b=[patient(20.0)], c=[Next(300.0)])
+    scheduler = scheduler_of("a", "b", "c", at_once=3)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(scheduler.run, turns)
+        await anyio.sleep(10.0)
+        scheduler.hasten(lambda: 50.0)
+    assert turns.log[3:] == [("b", 20.0), ("a", 60.0), ("c", 300.0)]
+
+
+async def test_waking_the_same_ones_over_and_over_keeps_no_more_than_a_few_entries() -> None:
+    turns = Turns()
+    scheduler: Scheduler[str] = Scheduler(at_once=1)
+    for number in range(10):
+        scheduler.add(str(number), patient(1000.0))
+    for _ in range(1000):
+        for number in range(10):
+            scheduler.wake(str(number))
+    assert scheduler.statistics().waiting == 10
+    assert len(scheduler._later) < 100
+    await scheduler.run(turns)
+    assert sorted(turns.names) == [str(number) for number in range(10)]

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.baidu.tokens import StaticTokens, TokensFile
-from fleetdeploy.errors import ClientMustAct, SettingsInvalid
+from fleetdeploy.errors import ClientMustAct, SettingsInvalid, TokenRefused
+from fleetdeploy.ports import TokenSource
 
 OLD = "45.old-token-that-must-not-be-seen.3600.1577808000.x"
 NEW = "45.new-token-that-must-not-be-seen.3600.1577811600.x"
@@ -32,45 +33,75 @@ def write(tmp_path: Path) -> Write:
     return put
 
 
+REFUSED = TokenRefused("platform.token_refused", "refused", errno=110, msg="invalid")
+
+
+async def after_refusal(tokens: TokenSource, app_id: str, token: str) -> str | None:
+    """Refuse a token, and return what the source gives next; None if it has no other."""
+    tokens.refused(app_id, REFUSED, token)
+    try:
+        await tokens.prepare(app_id)
+    except ClientMustAct as error:
+        final = error
+    else:
+        return tokens.token(app_id)
+    assert (final.code, final.errno, final.msg) == ("platform.token_refused", 110, "invalid")
+    assert token not in shown(final)
+    return None
+
+
 @pytest.mark.anyio
 async def test_a_token_is_found_by_its_app(write: Write) -> None:
     tokens = TokensFile(write({"100": OLD, "200": NEW}))
-    assert await tokens.token("100") == OLD
-    assert await tokens.token("200") == NEW
+    for app_id, token in (("100", OLD), ("200", NEW)):
+        await tokens.prepare(app_id)
+        assert tokens.token(app_id) == token
 
 
 @pytest.mark.anyio
 async def test_an_app_without_a_token_is_blocked(write: Write) -> None:
     for tokens in (TokensFile(write({"100": OLD})), StaticTokens({"100": OLD})):
         with pytest.raises(ClientMustAct) as caught:
-            await tokens.token("999")
+            await tokens.prepare("999")
         assert caught.value.code == "auth.no_token"
         assert "app 999" in caught.value.message
         assert OLD not in shown(caught.value)
+        assert tokens.token("999") is None
 
 
 @pytest.mark.anyio
 async def test_a_refused_token_is_looked_up_again(write: Write) -> None:
     tokens = TokensFile(write({"100": OLD}))
-    assert await tokens.refused("100", OLD) is None
+    assert await after_refusal(tokens, "100", OLD) is None
     write({"100": NEW})
-    assert await tokens.refused("100", OLD) == NEW
-    assert await tokens.token("100") == NEW
+    assert await after_refusal(tokens, "100", OLD) == NEW
+    await tokens.prepare("100")
+    assert tokens.token("100") == NEW
+
+
+@pytest.mark.anyio
+async def test_a_refusal_is_told_once_and_the_token_then_tried_again(write: Write) -> None:
+    """A later call asks the platform anew: what refused the token may have passed."""
+    for tokens in (TokensFile(write({"100": OLD})), StaticTokens({"100": OLD})):
+        assert await after_refusal(tokens, "100", OLD) is None
+        await tokens.prepare("100")
+        assert tokens.token("100") == OLD
 
 
 @pytest.mark.anyio
 async def test_a_missing_app_is_looked_up_again(write: Write) -> None:
     tokens = TokensFile(write({"100": OLD}))
     write({"100": OLD, "200": NEW})
-    assert await tokens.token("200") == NEW
+    await tokens.prepare("200")
+    assert tokens.token("200") == NEW
 
 
 @pytest.mark.anyio
 async def test_a_token_that_another_app_caused_to_be_read_is_given_at_once(write: Write) -> None:
     tokens = TokensFile(write({"100": OLD, "200": OLD}))
     write({"100": NEW, "200": NEW})
-    assert await tokens.refused("100", OLD) == NEW
-    assert await tokens.refused("200", OLD) == NEW
+    assert await after_refusal(tokens, "100", OLD) == NEW
+    assert await after_refusal(tokens, "200", OLD) == NEW
 
 
 @pytest.mark.anyio
@@ -81,9 +112,9 @@ async def test_an_unchanged_file_is_not_read_again(write: Write) -> None:
     status = path.stat()
     path.write_text(json.dumps({"100": NEW}), "utf-8")
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert await tokens.refused("100", OLD) is None
+    assert await after_refusal(tokens, "100", OLD) is None
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert await tokens.refused("100", OLD) == NEW
+    assert await after_refusal(tokens, "100", OLD) == NEW
 
 
 @pytest.mark.anyio
@@ -93,10 +124,10 @@ async def test_while_a_new_version_cannot_be_read_the_old_tokens_stay(
 ) -> None:
     tokens = TokensFile(write({"100": OLD}))
     write(broken)
-    assert await tokens.refused("100", OLD) is None
-    assert await tokens.token("100") == OLD
+    assert await after_refusal(tokens, "100", OLD) is None
+    assert tokens.token("100") == OLD
     write({"100": NEW})
-    assert await tokens.refused("100", OLD) == NEW
+    assert await after_refusal(tokens, "100", OLD) == NEW
 
 
 @pytest.mark.anyio
@@ -104,10 +135,10 @@ async def test_a_file_that_is_gone_or_opened_to_others_keeps_the_old_tokens(writ
     path = write({"100": OLD})
     tokens = TokensFile(path)
     write({"100": NEW}).chmod(0o644)
-    assert await tokens.refused("100", OLD) is None
+    assert await after_refusal(tokens, "100", OLD) is None
     path.unlink()
-    assert await tokens.refused("100", OLD) is None
-    assert await tokens.token("100") == OLD
+    assert await after_refusal(tokens, "100", OLD) is None
+    assert tokens.token("100") == OLD
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o644, 0o660, 0o601])
@@ -171,9 +202,8 @@ def test_a_pipe_or_directory_in_its_place_is_refused_and_not_waited_for(tmp_path
 @pytest.mark.anyio
 async def test_a_table_has_another_token_only_if_it_differs() -> None:
     tokens = StaticTokens({"100": NEW})
-    assert await tokens.refused("100", OLD) == NEW
-    assert await tokens.refused("100", NEW) is None
-    assert await tokens.refused("999", OLD) is None
+    assert await after_refusal(tokens, "100", OLD) == NEW
+    assert await after_refusal(tokens, "100", NEW) is None
 
 
 def test_no_token_is_in_a_repr(write: Write) -> None:

@@ -1,0 +1,125 @@
+"""Reads the platform's list of pushes, for where no push can reach us and to fill gaps.
+
+One call for the whole fleet in place of one an app (platform-api.md 2.2). Its rows are the same
+messages as pushes and are taken in the same way. Where the list cannot be read nothing is lost:
+nobody says then that it is alive, and apps are looked at one by one as before.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import anyio
+
+from fleetdeploy.errors import PlatformError, PushRefused, TokenRefused
+from fleetdeploy.model import Push
+from fleetdeploy.notices.inbox import LISTED
+from fleetdeploy.ports import Authority, NoticeLog, PushWindow, WallClock
+
+EVERY_S: Final = 60.0
+EVERY_MAX_S: Final = 15 * 60.0
+"""Between two tries after errors that last."""
+OVERLAP_S: Final = 10 * 60.0
+"""A row may appear in the list later than its time says; what is read twice is kept once."""
+FIRST_BACK_S: Final = 24 * 3600.0
+BACK_MAX_S: Final = 7 * 24 * 3600.0 - 60.0
+"""The window may be a week at most."""
+PAGES_MAX: Final = 50
+"""A bound on one reading: 5,000 pushes in the window; the rest comes with the next one."""
+
+
+@dataclass(frozen=True, slots=True)
+class TpAccess:
+    """How the list is asked: the platform's side, and a token for it."""
+
+    authority: Authority
+    token: Callable[[], Awaitable[str]]
+    refused: Callable[[str], None]
+
+
+class ListReader:
+    """Reads the list once in `every_s`, together with all other processes of the state directory.
+
+    `open_row` decrypts a row and raises `PushRefused`; `take` is durable when it returns.
+    """
+
+    def __init__(
+        self,
+        access: TpAccess,
+        open_row: Callable[[str], Push],
+        take: Callable[[Push], Awaitable[None]],
+        log: NoticeLog,
+        clock: WallClock,
+        *,
+        every_s: float = EVERY_S,
+    ) -> None:
+        self._access = access
+        self._open_row = open_row
+        self._take = take
+        self._log = log
+        self._clock = clock
+        self._every_s = every_s
+        self._pause_s = every_s
+        self.problem: str = ""
+
+    async def run(self) -> None:
+        """Read until cancelled; what is wrong is kept in `problem` and tried again."""
+        while True:
+            await self.read_in_turn()
+            await anyio.sleep(self._pause_s)
+
+    async def read_in_turn(self) -> None:
+        """Read, unless another process has done so just now."""
+        # A little less than the interval, so that our own pause is always long enough.
+        if not await self._log.take_turn(LISTED, self._now(), self._every_s * 0.9):
+            return
+        try:
+            await self._read()
+        except PlatformError as error:
+            self.problem = error.message
+            self._pause_s = min(self._pause_s * 2, EVERY_MAX_S)
+        else:
+            self._pause_s = self._every_s
+
+    async def _read(self) -> None:
+        """Take in all that came since the last reading, with overlap."""
+        now = self._now()
+        last = await self._log.cursor(LISTED)
+        start = now - FIRST_BACK_S if last is None else last - OVERLAP_S
+        window = PushWindow(int(max(start, now - BACK_MAX_S)), int(now))
+        opened, refused, offset = 0, 0, 0
+        for _ in range(PAGES_MAX):
+            rows = await self._page(PushWindow(window.start, window.end, offset, window.count))
+            for row in rows:
+                try:
+                    push = self._open_row(row)
+                except PushRefused:
+                    refused += 1
+                    continue
+                opened += 1
+                await self._take(push)
+            offset += len(rows)
+            if len(rows) < window.count:
+                break
+        await self._conclude(now, opened, refused)
+
+    async def _page(self, window: PushWindow) -> tuple[str, ...]:
+        token = await self._access.token()
+        try:
+            return (await self._access.authority.pushes(token, window)).rows
+        except TokenRefused:
+            self._access.refused(token)
+        token = await self._access.token()
+        return (await self._access.authority.pushes(token, window)).rows
+
+    async def _conclude(self, now: float, opened: int, refused: int) -> None:
+        """Say that the list is alive, unless not a row of it could be opened."""
+        if refused and not opened:
+            self.problem = "no row of the list of pushes can be decrypted: check the AES key"
+            return
+        self.problem = ""
+        await self._log.set_cursor(LISTED, now)
+        await self._log.note_alive(LISTED, now)
+
+    def _now(self) -> float:
+        return self._clock.now().timestamp()
