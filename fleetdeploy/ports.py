@@ -154,8 +154,8 @@ class Authority(Protocol):
         """Ask for a new code of an app that is authorized; each call gives another."""
         ...
 
-    async def templates(self, tp_token: str) -> tuple[Template, ...]:
-        """List the library; it holds 50 at most (platform-api.md 2.1)."""
+    async def templates(self, tp_token: str, page: int) -> "TemplatePage":
+        """List a page of the library, counted from 1; it holds 50 at most (platform-api.md 2.1)."""
         ...
 
     async def pushes(self, tp_token: str, window: "PushWindow") -> "PushPage":
@@ -175,9 +175,17 @@ class PushWindow:
 
 @dataclass(frozen=True, slots=True)
 class PushPage:
-    """The rows of a page, still sealed, and how many the whole window has if the answer says."""
+    """The rows of a page, still sealed; `listed` counts those without content too."""
 
     rows: tuple[str, ...]
+    listed: int
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePage:
+    """One page of the library; `total` is how many it holds, if the answer says."""
+
+    templates: tuple[Template, ...]
     total: int | None
 
 

@@ -97,14 +97,16 @@ PARKED = (
         "platform.authorization_missing",
         ClientMustAct,
         "the app is not, or no longer, authorized to this third-party platform",
-        "have the client authorize again; the next run goes on",
+        "have the client authorize again: `fleetdeploy auth authorize APP` prints the link; "
+        "the next run goes on",
         errno=(45002, 50032),
     ),
     Cause(
         "platform.scope_missing",
         ClientMustAct,
         "the client's authorization does not include what this call needs",
-        "have the client authorize the development scope; the next run goes on",
+        "have the client authorize the development scope: `fleetdeploy auth authorize APP` prints "
+        "the link; the next run goes on",
         errno=(45001, 50044, 50053, 40007),
         gateway=(6,),
     ),
@@ -236,7 +238,7 @@ STOPS = (
         "platform.client_id_unknown",
         FleetRefused,
         "the platform does not know this third-party platform's key",
-        "check `FLEETDEPLOY_TP_CLIENT_ID`, then resume",
+        "check `FLEETDEPLOY_TP_CLIENT_ID` (`fleetdeploy doctor` tries it), then resume",
         errno=(50002,),
         oauth=(
             "invalid_client",
@@ -252,8 +254,16 @@ STOPS = (
         "platform.ticket_refused",
         FleetRefused,
         "the third-party platform's ticket is missing or no longer valid",
-        "wait for the next ticket (one is pushed every 10 minutes), then resume",
+        "wait for the next ticket (the receiver is sent one every 10 minutes) or set a newer "
+        "`FLEETDEPLOY_TP_TICKET`, then resume",
         errno=(50001, 50003),
+        credentials=True,
+    ),
+    Cause(
+        "auth.no_ticket",
+        FleetRefused,
+        "there is no ticket of the third-party platform yet",
+        "run the receiver, which is sent one every 10 minutes, or set `FLEETDEPLOY_TP_TICKET`",
         credentials=True,
     ),
     Cause(

@@ -4,23 +4,20 @@ Neither paces nor repeats: the guards around it do, also after a refused token.
 """
 
 from collections.abc import Callable
-from functools import partial
-from typing import Final, TypeVar
-
-import anyio
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from fleetdeploy.baidu import wire
-from fleetdeploy.baidu.errno import for_read, own_error
+from fleetdeploy.baidu.calls import Line
+from fleetdeploy.baidu.errno import own_error
 from fleetdeploy.baidu.replies import without_secret
-from fleetdeploy.errors import AnswerLost, PlatformError, RateLimited, TokenRefused
+from fleetdeploy.errors import TokenRefused
 from fleetdeploy.model import AppInfo, AuditNote, AuditQuota, Bundle, Package
-from fleetdeploy.ports import Call, CallResult, TokenSource
-from fleetdeploy.transport import Transport
+from fleetdeploy.ports import Call, TokenSource
+from fleetdeploy.transport import Reply, Request, Transport
 
 T = TypeVar("T")
-
-CANCELLED: Final = "call.cancelled"
-"""The code of a call that was given up while it was out."""
+T_co = TypeVar("T_co", covariant=True)
 
 
 class BaiduPlatform:
@@ -38,9 +35,8 @@ class BaiduPlatform:
         *,
         on_call: Callable[[Call], None] | None = None,
     ) -> None:
-        self._transport = transport
+        self._line = Line(transport, on_call)
         self._tokens = tokens
-        self._on_call = on_call
 
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         return await self._perform(app_id, wire.packages())
@@ -74,43 +70,26 @@ class BaiduPlatform:
         token = self._tokens.token(app_id)
         if token is None:
             raise own_error("auth.no_token", f"app {app_id}")
+        call = _Bound(
+            operation.endpoint,
+            app_id,
+            operation.changes,
+            operation.request(token),
+            lambda reply: operation.read(without_secret(reply, token)),
+        )
         try:
-            return await self._call(app_id, operation, token)
+            return await self._line.perform(call)
         except TokenRefused as error:
             self._tokens.refused(app_id, error, token)
             raise
 
-    async def _call(self, app_id: str, operation: wire.Operation[T], token: str) -> T:
-        """Make one call and report how it ended, also if it is cancelled."""
-        request = operation.request(token)
-        report = partial(self._report, operation.endpoint, app_id, anyio.current_time())
-        try:
-            reply = await self._transport.send(request)
-        except anyio.get_cancelled_exc_class():
-            report(CallResult.LOST, CANCELLED)
-            raise
-        except PlatformError as error:
-            lost = isinstance(error, AnswerLost)
-            report(CallResult.LOST if lost else CallResult.NOT_SENT, error.code)
-            raise (error if operation.changes else for_read(error)) from None
-        try:
-            answer = operation.read(without_secret(reply, token))
-        except PlatformError as error:
-            report(_result(error), error.code)
-            raise
-        report(CallResult.OK)
-        return answer
 
-    def _report(
-        self, endpoint: str, app_id: str, started: float, result: CallResult, code: str = ""
-    ) -> None:
-        if self._on_call is not None:
-            seconds = anyio.current_time() - started
-            self._on_call(Call(endpoint, app_id, result, seconds, code))
+@dataclass(frozen=True, slots=True)
+class _Bound(Generic[T_co]):
+    """An operation with the token that it goes with."""
 
-
-def _result(error: PlatformError) -> CallResult:
-    """Name how a call ended to which a reply came."""
-    if isinstance(error, RateLimited):
-        return CallResult.THROTTLED
-    return CallResult.LOST if isinstance(error, AnswerLost) else CallResult.REFUSED
+    endpoint: str
+    app_id: str
+    changes: bool
+    request: Request
+    read: Callable[[Reply], T_co] = field(repr=False)

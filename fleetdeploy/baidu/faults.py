@@ -92,7 +92,8 @@ TOKENS = (
         "platform.token_refused",
         TokenRefused,
         "the access token is invalid, expired or revoked",
-        "put a fresh token into the tokens file, then run again",
+        "put a fresh token into the tokens file, or type `fleetdeploy auth refresh APP`; "
+        "then run again",
         errno=(405, 44001, 44002, 44003, 44004),
         gateway=(110, 111),
     ),
@@ -100,21 +101,36 @@ TOKENS = (
         "platform.grant_refused",
         ClientMustAct,
         "the refresh token or authorization code is invalid, expired or used already",
-        "have the client authorize again",
+        "type `fleetdeploy auth recover APP`, which needs no client; if that does not help, "
+        "`fleetdeploy auth authorize APP`. Twice for one app: somebody else refreshes it, too",
         oauth=("invalid_grant", "expired_token"),
     ),
     Cause(
         "platform.token_request_refused",
         RequestRefused,
         "the request for a token was refused",
-        "check the settings; if they are right, have the client authorize again",
+        "type `fleetdeploy auth recover APP`; if it is refused, too, look with "
+        "`fleetdeploy doctor`",
         oauth=("invalid_request", "authorization_pending", "authorization_declined"),
     ),
     Cause(
         "auth.no_token",
         ClientMustAct,
         "there is no access token for this app",
-        "add the app's token to the tokens file, or have the client authorize; then run again",
+        "add the app to the tokens file, or to our own credentials with `fleetdeploy auth import` "
+        "or `fleetdeploy auth authorize APP`; then run again",
+    ),
+    Cause(
+        "auth.consent_needed",
+        ClientMustAct,
+        "the client has withdrawn its authorization, or never gave it",
+        "send the client the link of `fleetdeploy auth authorize APP`; the next run goes on",
+    ),
+    Cause(
+        "auth.in_doubt",
+        NotSent,
+        "the answer to a token call was lost, and no new token could be had so far",
+        "it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
     ),
 )
 

@@ -7,8 +7,9 @@ connection stands it cannot have (`NotSent`). From then on it may have (`AnswerL
 kept connection that the server closed at the wrong moment: nobody can tell that from a request
 that was carried out and whose answer was lost.
 
-aiohttp sends a GET (never a POST) a second time by itself when a connection drops. That would be
-harmless and still wrong: calls that nobody paces or counts. `_only_once` prevents it.
+aiohttp sends a GET (never a POST) a second time by itself when a connection drops. `_only_once`
+prevents it: such calls are neither paced nor counted, and a refresh token that goes out with a GET
+would be sent twice.
 
 The token rides in the URL, and errors of aiohttp can hold the URL. So none of them is chained to
 what is raised here: ours are raised after the `except` block has been left.

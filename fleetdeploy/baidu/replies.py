@@ -5,21 +5,20 @@ leaves. A change succeeded only if the reply says so in so many words; whatever 
 leaves it open. To a read, the same is one more reason to ask again.
 """
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import Final, NoReturn, TypeVar
+from typing import Final, TypeVar
+from urllib.parse import quote
 
 from fleetdeploy.baidu.answers import (
     app_info_from,
-    number_or_none,
     package_from,
     packages_from,
     quota_from,
-    text_of,
 )
+from fleetdeploy.baidu.documents import number_or_none, parse_object, text_of
 from fleetdeploy.baidu.errno import UNKNOWN, Layer, error_for, own_error
 from fleetdeploy.errors import PlatformError
 from fleetdeploy.model import AppInfo, AuditQuota, Package
@@ -33,31 +32,35 @@ TRACE_MAX: Final = 64
 """Characters of a trace id that are kept; customary ones have 16 or 32."""
 SECRET_MIN: Final = 16
 """Shorter tokens are placeholders of a simulator, and might match anything in a reply."""
+BLOTTED_MIN: Final = 6
+"""In words alone less can go wrong than in a whole reply, and a code may be short."""
+
+_WORDS: Final = frozenset({"msg", "error_msg", "error", "error_description"})
 
 
 def read_done(reply: Reply) -> None:
     """Read the answer to a call that changes something; besides yes it says nothing."""
-    _agreed(reply, changes=True)
+    agreed(reply, changes=True)
 
 
 def read_packages(reply: Reply) -> tuple[Package, ...]:
-    return _typed(packages_from, _agreed(reply, changes=False))
+    return typed(packages_from, agreed(reply, changes=False))
 
 
 def read_package(reply: Reply) -> Package:
     """Read one package; a yes without data can only mean that there is none."""
-    data = _agreed(reply, changes=False)
+    data = agreed(reply, changes=False)
     if data in (None, [], {}):
         raise own_error("platform.package_not_found", changes=False)
-    return _typed(package_from, data)
+    return typed(package_from, data)
 
 
 def read_quota(reply: Reply) -> AuditQuota:
-    return _typed(quota_from, _agreed(reply, changes=False))
+    return typed(quota_from, agreed(reply, changes=False))
 
 
 def read_app_info(reply: Reply) -> AppInfo:
-    return _typed(app_info_from, _agreed(reply, changes=False))
+    return typed(app_info_from, agreed(reply, changes=False))
 
 
 def trace_id(reply: Reply) -> str:
@@ -74,15 +77,27 @@ def without_secret(reply: Reply, token: str) -> Reply:
     return Reply(reply.status, reply.body.replace(secret, b"[token]"), reply.headers)
 
 
-def _agreed(reply: Reply, *, changes: bool) -> object:
-    """Return the `data` of a reply that says yes; raise what any other reply means.
+def agreed(reply: Reply, *, changes: bool, secrets: Sequence[str] = ()) -> object:
+    """Return the `data` of a reply that says yes; raise what any other reply means."""
+    return judged(reply, _says_yes, changes=changes, secrets=secrets).get("data")
+
+
+def judged(
+    reply: Reply,
+    says_yes: Callable[[dict[str, object]], bool],
+    *,
+    changes: bool,
+    secrets: Sequence[str] = (),
+) -> dict[str, object]:
+    """Return the whole document of a reply that says yes; raise what any other reply means.
 
     The body counts before the HTTP status, about which the sources are silent (platform-api.md
     5.1). Only a yes needs a status of success beside it: with any other it is neither yes nor no.
+    No word of an error holds one of the `secrets`, whatever the platform repeats.
     """
-    document = _document(reply.body)
-    yes = _says_yes(document)
-    error = _stated_error(document, reply, changes=changes)
+    document = parse_object(reply.body) or {}
+    yes = says_yes(document)
+    error = _stated_error(_discreet(document, secrets), reply, changes=changes)
     # 429 is a plain refusal by itself; a reason that is known says more.
     if _throttled(reply) and not yes and (error is None or error.code == UNKNOWN):
         error = own_error(
@@ -97,40 +112,30 @@ def _agreed(reply: Reply, *, changes: bool) -> object:
         error = own_error("platform.reply_malformed", changes=changes)
     if error is not None:
         raise error
-    return document.get("data")
+    return document
+
+
+def _discreet(document: dict[str, object], secrets: Sequence[str]) -> dict[str, object]:
+    """Return the document with the secrets blotted out of the words that an error may keep."""
+    words = {
+        name: _blotted(value, secrets)
+        for name, value in document.items()
+        if name in _WORDS and isinstance(value, str)
+    }
+    return {**document, **words}
+
+
+def _blotted(text: str, secrets: Sequence[str]) -> str:
+    # The longest first: one may be a part of another.
+    for secret in sorted(secrets, key=len, reverse=True):
+        for spelt in (secret, quote(secret, safe="")):
+            if len(secret) >= BLOTTED_MIN:
+                text = text.replace(spelt, "[secret]")
+    return text
 
 
 def _throttled(reply: Reply) -> bool:
     return reply.status == HTTPStatus.TOO_MANY_REQUESTS
-
-
-def _document(body: bytes) -> dict[str, object]:
-    """Parse a JSON object; anything else is an empty one, which neither agrees nor refuses.
-
-    Strict about the encoding: a description with replaced characters would not be recognised as
-    ours, and a package that goes unseen could be uploaded twice.
-    """
-    try:
-        document: object = json.loads(
-            body.decode("utf-8-sig"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
-        )
-    # Deep nesting is a RecursionError; all else that can be wrong, huge numbers too, a ValueError.
-    except (ValueError, RecursionError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _without_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    document = dict(pairs)
-    if len(document) != len(pairs):
-        raise ValueError("a key occurs twice")
-    return document
-
-
-def _refuse_constant(_name: str) -> NoReturn:
-    raise ValueError("not a number of JSON")
 
 
 def _says_yes(document: dict[str, object]) -> bool:
@@ -198,10 +203,10 @@ def _date(text: str) -> datetime | None:
     return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _typed(make: Callable[[object], T], data: object) -> T:
-    """Make the typed answer of a read; what cannot be one is a reply to ask for again."""
+def typed(make: Callable[[object], T], data: object, *, changes: bool = False) -> T:
+    """Make the typed answer; what cannot be one is, to a read, a reply to ask for again."""
     try:
         return make(data)
     except ValueError as garbage:
         detail = str(garbage)
-    raise own_error("platform.reply_malformed", detail, changes=False)
+    raise own_error("platform.reply_malformed", detail, changes=changes)

@@ -12,13 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from fleetdeploy.baidu.documents import is_sendable
 from fleetdeploy.baidu.errno import own_error
 from fleetdeploy.errors import ClientMustAct, SettingsInvalid, TokenRefused
 
 SIZE_MAX: Final = 64 * 1024 * 1024
 """100,000 apps with tokens of 100 characters take about 12 MB."""
-TOKEN_MAX: Final = 4096
-"""A token rides in a URL, which servers bound at 8 KB; real ones have about 70 characters."""
 APP_ID_MAX: Final = 20
 """Digits of a 64-bit number; tokens are longer."""
 SHAPE: Final = 'it holds one JSON object: {"app id": "access token", ...}'
@@ -175,7 +174,7 @@ def _checked(path: Path, document: object) -> dict[str, str]:
         raise SettingsInvalid(f"the tokens file {path} holds no JSON object", hint=SHAPE)
     tokens: dict[str, str] = {}
     for app_id, token in document.items():
-        if not isinstance(token, str) or not _sendable(token):
+        if not isinstance(token, str) or not is_sendable(token):
             raise SettingsInvalid(
                 f"the tokens file {path} has no usable token for {_named(app_id)}",
                 hint="a token is a text of printable ASCII without spaces or line ends",
@@ -189,16 +188,13 @@ def _named(app_id: str) -> str:
     return f"app {app_id!r}" if len(app_id) <= APP_ID_MAX else "one of the apps"
 
 
-def _sendable(token: str) -> bool:
-    return 0 < len(token) <= TOKEN_MAX and all("!" <= c <= "~" for c in token)
-
-
 def final_refusal(refusal: TokenRefused) -> ClientMustAct:
     """Return a refusal that no other token can cure."""
     return ClientMustAct(
         refusal.code,
         refusal.message,
-        hint="put a valid token into the tokens file, or have the client authorize; then run again",
+        hint="put a valid token into the tokens file, or let fleetdeploy keep the tokens "
+        "(docs/credentials.md); then run again",
         errno=refusal.errno,
         msg=refusal.msg,
     )

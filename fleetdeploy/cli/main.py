@@ -9,6 +9,7 @@ import click
 
 from fleetdeploy.cli.demo import demo_command
 from fleetdeploy.cli.inspecting import packages_command
+from fleetdeploy.cli.listening import listen_command
 from fleetdeploy.cli.offline import schema_command, validate_command
 from fleetdeploy.cli.options import style_of_stderr, wants_json
 from fleetdeploy.cli.process import tool_version
@@ -38,6 +39,7 @@ COMMANDS: Final = (
     explain_command,
     report_command,
     packages_command,
+    listen_command,
     simulate_command,
     demo_command,
     schema_command,

@@ -169,6 +169,11 @@ def going(command: Callable[P, R]) -> Callable[P, R]:
     command = click.option(
         "--deadline", type=DurationType(), help="Stop in time, like 6h; the run can be resumed."
     )(command)
+    command = click.option(
+        "--listen",
+        metavar="HOST:PORT",
+        help="Receive the platform's pushes while the run goes, like fleetdeploy listen.",
+    )(command)
     return click.option(
         "--no-wait",
         is_flag=True,

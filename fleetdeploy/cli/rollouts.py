@@ -12,6 +12,7 @@ import anyio
 import click
 
 from fleetdeploy.cli.connect import Link, connect
+from fleetdeploy.cli.hearing import address_of, hearing, say_where
 from fleetdeploy.cli.options import Desk, common, going, selecting, selection
 from fleetdeploy.cli.planning import (
     Planned,
@@ -25,13 +26,24 @@ from fleetdeploy.cli.planning import (
 from fleetdeploy.cli.process import Interrupts, SystemClock
 from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.status import render_status
-from fleetdeploy.cli.running import Manner, Seat, Watch, take_new, take_up, work, yield_to_newer
+from fleetdeploy.cli.running import (
+    Manner,
+    Seat,
+    Surroundings,
+    Watch,
+    take_new,
+    take_up,
+    work,
+    yield_to_newer,
+)
 from fleetdeploy.cli.watching import open_watcher
 from fleetdeploy.core.plan import Plan, RunRules
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.summary import exit_code_of, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.model import Until
+from fleetdeploy.ports import NoticeFeed
+from fleetdeploy.receiver.limits import Address
 from fleetdeploy.storage.archive import Recorded, latest_unfinished, read_plan, read_run
 from fleetdeploy.storage.atomic import write_atomic
 from fleetdeploy.storage.manifest_file import load_manifest
@@ -95,12 +107,15 @@ def run_command(
     yes: bool,  # noqa: ARG001 - scripts may pass it to every command that changes something
     until: str | None,
     deadline: float | None,
+    listen: str | None,
     no_wait: bool,
     only: tuple[str, ...],
     exclude: tuple[str, ...],
 ) -> ExitCode:
     """Roll the manifest out to its apps, or carry out a saved plan."""
-    manner = Manner(deadline_s=deadline, wait=not no_wait)
+    manner = Manner(
+        deadline_s=deadline, wait=not no_wait, listen=_listening(listen, no_wait=no_wait)
+    )
     if plan_file is not None:
         if manifest or only or exclude or run_id or until:
             raise UsageInvalid(
@@ -127,6 +142,7 @@ def resume_command(
     override_halt: str | None,
     until: str | None,
     deadline: float | None,
+    listen: str | None,
     no_wait: bool,
 ) -> ExitCode:
     """Go on with a run: the latest unfinished one if none is named."""
@@ -135,6 +151,7 @@ def resume_command(
         deadline_s=deadline,
         wait=not no_wait,
         override_reason=override_halt,
+        listen=_listening(listen, no_wait=no_wait),
     )
     return _told(desk, anyio.run(_resume, desk, run, manner))
 
@@ -149,12 +166,13 @@ class Ending:
 
 @dataclass(frozen=True, slots=True)
 class Rig:
-    """A connected platform and those who look on."""
+    """A connected platform, those who look on, and what brings notices to a run that waits."""
 
     desk: Desk
     link: Link
     watch: Watch
     began: float
+    feed: NoticeFeed | None = None
 
     def left(self, manner: Manner) -> Manner:
         """Count the deadline from when this process began, not from when the looks were done."""
@@ -197,6 +215,28 @@ async def _in_rig(desk: Desk, rules: RunRules, act: Callable[[Rig], Awaitable[T]
     return result[0]
 
 
+async def _in_rig_that_hears(
+    desk: Desk, rules: RunRules, manner: Manner, act: Callable[[Rig], Awaitable[T]]
+) -> T:
+    """Do the same with notices from the platform, unless the run does not wait for any."""
+    if not manner.wait:
+        return await _in_rig(desk, rules, act)
+
+    async def hear(rig: Rig) -> T:
+        async with hearing(
+            desk.settings,
+            rig.link.credentials,
+            listen=manner.listen,
+            on_result=rig.watch.observer.pushed,
+        ) as ears:
+            if manner.listen is not None and ears.receiver is not None:
+                say_where(desk, manner.listen, ears.receiver)
+            result = [await act(replace(rig, feed=ears.feed))]
+        return result[0]
+
+    return await _in_rig(desk, rules, hear)
+
+
 async def _plan_only(desk: Desk, wish: Wish) -> Planned:
     return await _in_rig(desk, wish.rules, partial(_planned, wish=wish))
 
@@ -214,7 +254,9 @@ async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) ->
             return Ending(render_plan(planned.plan, desk.output, desk.style), ExitCode.OK)
         return await run_planned(rig, planned, manner)
 
-    return await _in_rig(desk, wish.rules, act)
+    if dry_run:
+        return await _in_rig(desk, wish.rules, act)
+    return await _in_rig_that_hears(desk, wish.rules, manner, act)
 
 
 async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) -> Ending:
@@ -225,7 +267,9 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
             return Ending(render_plan(saved, desk.output, desk.style), ExitCode.OK)
         return await run_planned(rig, Planned(saved, now.looks, now.before), manner)
 
-    return await _in_rig(desk, saved.rules, act)
+    if dry_run:
+        return await _in_rig(desk, saved.rules, act)
+    return await _in_rig_that_hears(desk, saved.rules, manner, act)
 
 
 async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
@@ -235,7 +279,8 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
     async with take_new(rig.desk.state_dir, planned) as seat:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
         manner = rig.left(manner)
-        state = await work(seat, rig.link, rig.desk.settings, manner, rig.watch, planned.looks)
+        surroundings = Surroundings(rig.link, rig.desk.settings, rig.watch, rig.feed)
+        state = await work(seat, surroundings, manner, planned.looks)
     return _ending(rig, seat, state)
 
 
@@ -247,7 +292,8 @@ async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
         desk.say(f"run {status.run_id} is finished: there is nothing to resume")
         text = render_status(status, desk.output, desk.style)
         return Ending(text, exit_code_of(recorded.state))
-    return await _in_rig(desk, recorded.plan.rules, partial(_go_on, recorded, manner))
+    act = partial(_go_on, recorded, manner)
+    return await _in_rig_that_hears(desk, recorded.plan.rules, manner, act)
 
 
 async def _go_on(recorded: Recorded, manner: Manner, rig: Rig) -> Ending:
@@ -258,7 +304,8 @@ async def _go_on(recorded: Recorded, manner: Manner, rig: Rig) -> Ending:
                 f"warning: {seat.run.journal_path} ended in a torn write; "
                 f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
             )
-        state = await work(seat, rig.link, desk.settings, manner, rig.watch)
+        surroundings = Surroundings(rig.link, desk.settings, rig.watch, rig.feed)
+        state = await work(seat, surroundings, manner)
     return _ending(rig, seat, state)
 
 
@@ -270,6 +317,17 @@ def _ending(rig: Rig, seat: Seat, state: RunState) -> Ending:
     if signalled is not None and not state.finished and state.halted is None:
         return Ending(text, signalled)
     return Ending(text, exit_code_of(state))
+
+
+def _listening(text: str | None, *, no_wait: bool) -> Address | None:
+    if text is None:
+        return None
+    if no_wait:
+        raise UsageInvalid(
+            "--listen is for a run that waits, and --no-wait does not",
+            hint="leave one out; fleetdeploy listen receives pushes for all runs",
+        )
+    return address_of(text)
 
 
 def _told(desk: Desk, ending: Ending) -> ExitCode:

@@ -19,7 +19,8 @@ from fleetdeploy.engine.run import Gauges, Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunLocked
 from fleetdeploy.model import Until
-from fleetdeploy.ports import Journal
+from fleetdeploy.ports import Journal, NoticeFeed
+from fleetdeploy.receiver.limits import Address
 from fleetdeploy.storage.archive import (
     Recorded,
     fold,
@@ -39,6 +40,7 @@ class Manner:
     deadline_s: float | None = None
     wait: bool = True
     override_reason: str | None = None
+    listen: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,16 +107,22 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
         yield Seat(recorded.run, recorded.plan, state, journal, contents.torn_bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a run works with: the platform, the settings, who looks on, and notices if it waits."""
+
+    link: Link
+    settings: Settings
+    watch: Watch
+    feed: NoticeFeed | None = None
+
+
 async def work(
-    seat: Seat,
-    link: Link,
-    settings: Settings,
-    manner: Manner,
-    watch: Watch,
-    looks: Looks | None = None,
+    seat: Seat, surroundings: Surroundings, manner: Manner, looks: Looks | None = None
 ) -> RunState:
     """Work on a run until nothing is left to do now; the journal's last record says why."""
-    rules = seat.plan.rules
+    rules, settings = seat.plan.rules, surroundings.settings
+    link, watch = surroundings.link, surroundings.watch
     watch.observer.begin(seat.state)
     steering = Steering(failures_allowed=rules.failures_allowed)
     watch.interrupts.ask_with(lambda: steering.stop(StopReason.SIGNAL))
@@ -132,7 +140,7 @@ async def work(
         steering,
         options=options,
         rng=Random(),  # noqa: S311 - jitter, not a secret
-        gauges=Gauges(link.per_second, lambda: link.counts),
+        gauges=Gauges(link.per_second, lambda: link.counts, surroundings.feed),
     )
     return await rollout.work(looks)
 

@@ -9,6 +9,7 @@ from fleetdeploy.cli.render.explain import Story
 from fleetdeploy.cli.render.history import History
 from fleetdeploy.cli.render.packages import Packages
 from fleetdeploy.cli.render.problems import ErrorDocument, Problems
+from fleetdeploy.cli.render.pushes import Pushes
 from fleetdeploy.cli.render.report import Report
 from fleetdeploy.cli.render.validated import Validated
 from fleetdeploy.core.manifest import manifest_schema
@@ -56,6 +57,7 @@ SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
     "history": _of(History, "fleetdeploy history"),
     "explain": _of(Story, "fleetdeploy explain"),
     "packages": _of(Packages, "fleetdeploy packages"),
+    "listen": _of(Pushes, "fleetdeploy listen"),
     "validate": _of(Validated, "fleetdeploy validate"),
     "problems": _of(Problems, "fleetdeploy, problems of a manifest"),
     "error": _of(ErrorDocument, "fleetdeploy, an error"),

@@ -199,7 +199,6 @@ class Settings(BaseSettings):
             raise ValueError(f"poll_initial ({initial}) is longer than poll_max ({longest})")
         return self
 
-
     @model_validator(mode="after")
     def _one_key_source(self) -> "Settings":
         said = [name for name in KEY_SOURCES if getattr(self, name) is not None]

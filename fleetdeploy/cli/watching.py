@@ -19,6 +19,7 @@ from fleetdeploy.core.records import AppFinished, Entry, RunHalted, StepFailed, 
 from fleetdeploy.core.records import StepDoubted as Doubted
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.ports import Call
+from fleetdeploy.receiver.results import Kind, Result
 
 if TYPE_CHECKING:
     from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
@@ -52,6 +53,26 @@ class LogObserver:
             ms=round(call.seconds * 1000),
             code=call.code or None,
         )
+
+    def pushed(self, result: Result) -> None:
+        """Log what became of a push, at the level of who has to act."""
+        level = _PUSH_LEVELS[result.kind]
+        self._log.log(
+            level,
+            "pushed",
+            result=str(result.kind),
+            reason=result.reason or None,
+            detail=result.detail or None,
+        )
+
+
+_PUSH_LEVELS = {
+    Kind.TAKEN: logging.DEBUG,
+    Kind.REFUSED: logging.INFO,
+    Kind.THROTTLED: logging.INFO,
+    Kind.TOO_SLOW: logging.WARNING,
+    Kind.FAILED: logging.ERROR,
+}
 
 
 def _level(record: object) -> int:
@@ -96,6 +117,9 @@ class Watcher:
         if self._display is not None:
             self._display.called(call)
         self._log.called(call)
+
+    def pushed(self, result: Result) -> None:
+        self._log.pushed(result)
 
 
 @asynccontextmanager

@@ -181,6 +181,13 @@ Endpoint = Literal[
     "package_detail",
     "audit_quota",
     "app_info",
+    "tp_token",
+    "pre_auth_code",
+    "exchange_code",
+    "refresh_token",
+    "retrieve_code",
+    "templates",
+    "pushes",
 ]
 Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 """Calls per second. The bound is far above what the platform may bear; it finds slips."""

@@ -5,8 +5,8 @@ from typing import TypeVar
 
 from fleetdeploy.errors import Remedy
 from fleetdeploy.guards.paced import Paced
-from fleetdeploy.model import AuthorizationCode, Grant, PreAuthCode, Template
-from fleetdeploy.ports import Authority, PushPage, PushWindow
+from fleetdeploy.model import AuthorizationCode, Grant, PreAuthCode
+from fleetdeploy.ports import Authority, PushPage, PushWindow, TemplatePage
 
 T = TypeVar("T")
 
@@ -42,8 +42,8 @@ class GuardedAuthority:
             "retrieve_code", lambda: self._authority.retrieve_code(tp_token, app_id)
         )
 
-    async def templates(self, tp_token: str) -> tuple[Template, ...]:
-        return await self._repeat("templates", lambda: self._authority.templates(tp_token))
+    async def templates(self, tp_token: str, page: int) -> TemplatePage:
+        return await self._repeat("templates", lambda: self._authority.templates(tp_token, page))
 
     async def pushes(self, tp_token: str, window: PushWindow) -> PushPage:
         return await self._repeat("pushes", lambda: self._authority.pushes(tp_token, window))

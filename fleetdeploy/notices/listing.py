@@ -5,8 +5,8 @@ messages as pushes and are taken in the same way. Where the list cannot be read 
 nobody says then that it is alive, and apps are looked at one by one as before.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import anyio
@@ -14,7 +14,7 @@ import anyio
 from fleetdeploy.errors import PlatformError, PushRefused, TokenRefused
 from fleetdeploy.model import Push
 from fleetdeploy.notices.inbox import LISTED
-from fleetdeploy.ports import Authority, NoticeLog, PushWindow, WallClock
+from fleetdeploy.ports import Authority, NoticeLog, PushPage, PushWindow, WallClock
 
 EVERY_S: Final = 60.0
 EVERY_MAX_S: Final = 15 * 60.0
@@ -87,34 +87,39 @@ class ListReader:
         last = await self._log.cursor(LISTED)
         start = now - FIRST_BACK_S if last is None else last - OVERLAP_S
         window = PushWindow(int(max(start, now - BACK_MAX_S)), int(now))
-        opened, refused, offset = 0, 0, 0
+        rows, opened = 0, 0
         for _ in range(PAGES_MAX):
-            rows = await self._page(PushWindow(window.start, window.end, offset, window.count))
-            for row in rows:
-                try:
-                    push = self._open_row(row)
-                except PushRefused:
-                    refused += 1
-                    continue
-                opened += 1
-                await self._take(push)
-            offset += len(rows)
-            if len(rows) < window.count:
+            page = await self._page(window)
+            rows += len(page.rows)
+            opened += await self._take_all(page.rows)
+            window = replace(window, offset=window.offset + window.count)
+            if page.listed < window.count:
                 break
-        await self._conclude(now, opened, refused)
+        await self._conclude(now, readable=bool(opened) or not rows)
 
-    async def _page(self, window: PushWindow) -> tuple[str, ...]:
+    async def _page(self, window: PushWindow) -> PushPage:
         token = await self._access.token()
         try:
-            return (await self._access.authority.pushes(token, window)).rows
+            return await self._access.authority.pushes(token, window)
         except TokenRefused:
             self._access.refused(token)
-        token = await self._access.token()
-        return (await self._access.authority.pushes(token, window)).rows
+        return await self._access.authority.pushes(await self._access.token(), window)
 
-    async def _conclude(self, now: float, opened: int, refused: int) -> None:
+    async def _take_all(self, rows: Sequence[str]) -> int:
+        """Take in what can be opened; return how many that were."""
+        opened = 0
+        for row in rows:
+            try:
+                push = self._open_row(row)
+            except PushRefused:
+                continue
+            await self._take(push)
+            opened += 1
+        return opened
+
+    async def _conclude(self, now: float, *, readable: bool) -> None:
         """Say that the list is alive, unless not a row of it could be opened."""
-        if refused and not opened:
+        if not readable:
             self.problem = "no row of the list of pushes can be decrypted: check the AES key"
             return
         self.problem = ""

@@ -19,7 +19,7 @@ from fleetdeploy.errors import (
     TokenRefused,
 )
 from fleetdeploy.model import AuthorizationCode, Grant, PreAuthCode, Template
-from fleetdeploy.ports import PushPage, PushWindow
+from fleetdeploy.ports import PushPage, PushWindow, TemplatePage
 from fleetdeploy.storage.memory_store import MemoryDisk, MemoryStore
 
 APP = "100"
@@ -105,9 +105,9 @@ class Desk:
             raise NO_RELATION
         return AuthorizationCode(app_id, self.hand_out(app_id), 18_000.0)
 
-    async def templates(self, tp_token: str) -> tuple[Template, ...]:
+    async def templates(self, tp_token: str, page: int) -> TemplatePage:
         await self._enter("templates", tp_token)
-        return ()
+        return TemplatePage((Template("754"),) if page == 1 else (), 1)
 
     async def pushes(self, tp_token: str, window: PushWindow) -> PushPage:
         assert window.start < window.end

@@ -211,7 +211,8 @@ class Listing(Desk):
         if self.fail:
             raise self.fail.popleft()
         found = [row for at, row in self.rows if window.start <= at <= window.end]
-        return PushPage(tuple(found[window.offset : window.offset + window.count]), len(found))
+        rows = tuple(found[window.offset : window.offset + window.count])
+        return PushPage(tuple(filter(None, rows)), len(rows))
 
 
 def opened(row: str) -> Push:
@@ -254,6 +255,15 @@ async def test_a_row_that_cannot_be_opened_is_skipped() -> None:
     assert len(await post.notices()) == 1
     assert await post.log.last_alive(LISTED) is not None
     assert reader.problem == ""
+
+
+async def test_rows_without_content_count_for_the_page_they_are_on() -> None:
+    post, listing = Post(), Listing()
+    now = post.wall.unix()
+    listing.rows = [(now, "" if number < 60 else f"row {number}") for number in range(101)]
+    await reader_of(post, listing).read_in_turn()
+    assert [window.offset for window in listing.windows] == [0, 100]
+    assert len(await post.notices()) == 41
 
 
 async def test_a_list_of_which_nothing_can_be_opened_is_not_relied_on() -> None:

@@ -1,0 +1,151 @@
+"""How this process hears from the platform: pushes, the list of pushes, and the log of both."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+import anyio
+
+from fleetdeploy.auth.keeper import Credentials
+from fleetdeploy.baidu.envelope import PushKeys
+from fleetdeploy.baidu.events import PushReader
+from fleetdeploy.cli.options import Desk
+from fleetdeploy.cli.process import SystemClock
+from fleetdeploy.cli.settings import Settings
+from fleetdeploy.cli.vault import open_log, open_store
+from fleetdeploy.core.addresses import is_loopback
+from fleetdeploy.errors import PlatformError, SettingsInvalid, UsageInvalid
+from fleetdeploy.notices.feed import LogFeed
+from fleetdeploy.notices.inbox import Inbox
+from fleetdeploy.notices.listing import ListReader, TpAccess
+from fleetdeploy.ports import CredentialStore
+from fleetdeploy.receiver.limits import Address
+from fleetdeploy.receiver.results import Result
+from fleetdeploy.receiver.server import Receiver, serve_receiver
+from fleetdeploy.storage.notice_log import SqliteNoticeLog
+
+PORT_MAX: Final = 65_535
+RENEW_EVERY_S: Final = 600.0
+"""As often as a ticket comes a receiver sees to the TP token, so that nobody waits for one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """What a process hears through. `reader` is None where the list cannot be read or opened."""
+
+    feed: LogFeed
+    inbox: Inbox
+    reader: ListReader | None
+    receiver: Receiver | None
+
+
+@asynccontextmanager
+async def hearing(
+    settings: Settings,
+    credentials: Credentials | None,
+    *,
+    listen: Address | None = None,
+    on_result: Callable[[Result], None] = lambda _: None,
+) -> AsyncGenerator[Ears]:
+    """Hear from the platform while the block runs.
+
+    By pushes if `listen` says where, and by the list of pushes if there are keys for it.
+    Raises `SettingsInvalid` before anything is sent.
+    """
+    reader = push_reader(settings) if listen is not None else None
+    async with AsyncExitStack() as stack:
+        log = stack.enter_context(open_log(settings))
+        store: CredentialStore = (
+            credentials.store if credentials else stack.enter_context(open_store(settings))
+        )
+        feed = LogFeed(log, SystemClock(), await log.end())
+        on_code = credentials.keeper.exchange if credentials else _nobody_exchanges
+        inbox = Inbox(store, log, SystemClock(), on_code=on_code, on_notice=feed.nudge)
+        tasks = await stack.enter_async_context(anyio.create_task_group())
+        stack.callback(tasks.cancel_scope.cancel)
+        listed = _list_reader(settings, credentials, inbox, log)
+        if listed is not None:
+            tasks.start_soon(listed.run)
+        receiver = None
+        if reader is not None and listen is not None:
+            receiver = await stack.enter_async_context(
+                serve_receiver(reader.open, inbox.take_pushed, SystemClock(), listen, on_result)
+            )
+        yield Ears(feed, inbox, listed, receiver)
+
+
+def push_reader(settings: Settings) -> PushReader:
+    """Return what opens pushes; raises `SettingsInvalid` if a key of theirs is not set."""
+    missing = [
+        name
+        for name, value in (
+            ("FLEETDEPLOY_PUSH_TOKEN", settings.push_token),
+            ("FLEETDEPLOY_PUSH_AES_KEY", settings.push_aes_key),
+        )
+        if value is None
+    ]
+    if missing or settings.push_token is None or settings.push_aes_key is None:
+        raise SettingsInvalid(
+            f"pushes cannot be opened: {' and '.join(missing)} not set",
+            hint="both stand in the platform's console, beside the two URLs",
+        )
+    keys = PushKeys(
+        settings.push_token.get_secret_value(), settings.push_aes_key.get_secret_value()
+    )
+    return PushReader(keys, settings.push_max_age)
+
+
+def _list_reader(
+    settings: Settings, credentials: Credentials | None, inbox: Inbox, log: SqliteNoticeLog
+) -> ListReader | None:
+    """Return what reads the list of pushes, where there is a TP token and a key for its rows."""
+    if credentials is None or settings.push_aes_key is None:
+        return None
+    # Rows are not signed: the token that signs pushes is not needed for them.
+    reader = PushReader(PushKeys("none", settings.push_aes_key.get_secret_value()), inf)
+    access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
+    return ListReader(access, reader.open_row, inbox.take, log, SystemClock())
+
+
+async def keep_tp_token(credentials: Credentials) -> None:
+    """See to the TP token now and then, until cancelled; whatever fails is tried again."""
+    while True:
+        with contextlib.suppress(PlatformError):
+            # It is told to whoever needs the token.
+            await credentials.tp.token()
+        await anyio.sleep(RENEW_EVERY_S)
+
+
+def _nobody_exchanges(app_id: str) -> None:
+    """Leave a code in the store, for a process that has the third-party platform's key."""
+
+
+def address_of(text: str) -> Address:
+    """Read `HOST:PORT`, `[HOST]:PORT` or a port alone; raises `UsageInvalid`."""
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
+        raise UsageInvalid(
+            f"{text!r} is no address to listen on", hint="like 127.0.0.1:8787, or a port alone"
+        )
+    return Address(host, int(port))
+
+
+def exposure_of(address: Address) -> str:
+    """Say what an address exposes; empty for one that only this machine reaches."""
+    if is_loopback(address.host):
+        return ""
+    return (
+        f"the receiver listens on {address.host}, where other machines reach it over plain HTTP; "
+        "better put a proxy with a certificate in front of it"
+    )
+
+
+def say_where(desk: Desk, asked: Address, receiver: Receiver) -> None:
+    """Say where pushes are received, and who can reach that."""
+    desk.say(f"receiving pushes at {receiver.url}/push")
+    if exposed := exposure_of(asked):
+        desk.say(f"warning: {exposed}")
