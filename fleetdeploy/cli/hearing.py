@@ -129,7 +129,7 @@ def address_of(text: str) -> Address:
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
         raise UsageInvalid(
-            f"{text!r} is no address to listen on", hint="like 127.0.0.1:8787, or a port alone"
+            f"{text!r} is no address to listen on", hint="like 127.0.0.1:8088, or a port alone"
         )
     return Address(host, int(port))
 

@@ -22,7 +22,7 @@ from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.receiver.limits import Address
 
-PORT = 8787
+PORT = 8088
 
 
 @click.command("listen")

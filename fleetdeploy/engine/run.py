@@ -86,12 +86,15 @@ class Rollout:
         self._scheduler: Scheduler[Flight] = Scheduler(
             at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
         )
+        # Who is to be woken by a notice; nobody, where none come.
         self._flights: dict[str, Flight] = {}
+        feed = gauges.feed if options.wait else None
+        self._hears = feed is not None
         self.lookout = Lookout(
             options.polls,
             lambda: Crowd(max(1, self._scheduler.statistics().waiting), gauges.per_second()),
             rng,
-            gauges.feed if options.wait else None,
+            feed,
         )
         self._pipeline = Pipeline(platform, ledger, steering, options.policy, self.lookout, rng)
 
@@ -134,7 +137,8 @@ class Rollout:
             if app.phase is Phase.QUEUED and target.app_id in looks.rows:
                 flight.rows = looks.rows[target.app_id]
                 flight.looked_at = looks.looked_at[target.app_id]
-            self._flights[target.app_id] = flight
+            if self._hears:
+                self._flights[target.app_id] = flight
             self._scheduler.add(flight, Next(0.0, urgent=app.phase not in _WAITING))
 
     def _wake(self, app_id: str) -> None:

@@ -15,6 +15,7 @@ number, is dropped when its time comes. One that is flying comes again at once.
 
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Final, Generic, TypeVar
@@ -22,6 +23,7 @@ from typing import Final, Generic, TypeVar
 import anyio
 
 Item = TypeVar("Item", bound=Hashable)
+
 
 REPLACED_SHARE: Final = 2
 REPLACED_LEAST: Final = 64
@@ -41,6 +43,20 @@ class Next:
     patient: bool = False
 
 
+class _How(Enum):
+    """How a waiter wants to come; one that would be urgent and patient is urgent."""
+
+    URGENT = auto()
+    USUAL = auto()
+    PATIENT = auto()
+
+
+def _how(wanted: Next) -> _How:
+    if wanted.urgent:
+        return _How.URGENT
+    return _How.PATIENT if wanted.patient else _How.USUAL
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerStatistics:
     waiting: int
@@ -49,23 +65,16 @@ class SchedulerStatistics:
     turns: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """A waiter's entry that counts: its number, when it is due, and how it wants to come."""
-
-    order: int
-    due: float
-    wanted: Next
-
-
 class Scheduler(Generic[Item]):
     def __init__(self, *, at_once: int, wait: bool = True, grace_s: float = 5.0) -> None:
         assert at_once > 0
         self._at_once = at_once
         self._wait = wait
         self._grace_s = grace_s
-        self._later: list[tuple[float, int, Item]] = []
-        self._waits: dict[Item, _Wait] = {}
+        # Of each waiter the entry that counts: when it is due, a number that is never given twice,
+        # how it wants to come, and who it is. `_later` holds these, and some that were replaced.
+        self._waits: dict[Item, tuple[float, int, _How, Item]] = {}
+        self._later: list[tuple[float, int, _How, Item]] = []
         self._ready: list[tuple[bool, int, Item]] = []
         self._flying: set[Item] = set()
         self._woken: set[Item] = set()
@@ -78,15 +87,15 @@ class Scheduler(Generic[Item]):
         """Enter an item; one that is in already must not be entered again."""
         if wanted.patient and not self._wait:
             return
-        self._enter(item, anyio.current_time() + wanted.delay_s, wanted)
+        self._enter(item, anyio.current_time() + wanted.delay_s, _how(wanted))
         self._changed.set()
 
-    def _enter(self, item: Item, due: float, wanted: Next) -> None:
+    def _enter(self, item: Item, due: float, how: _How) -> None:
         self._order += 1
-        self._waits[item] = _Wait(self._order, due, wanted)
-        heappush(self._later, (due, self._order, item))
+        entry = self._waits[item] = (due, self._order, how, item)
+        heappush(self._later, entry)
         if len(self._later) > REPLACED_SHARE * len(self._waits) + REPLACED_LEAST:
-            self._later = [entry for entry in self._later if not self._is_replaced(entry)]
+            self._later = list(self._waits.values())
             heapify(self._later)
 
     def wake(self, item: Item) -> None:
@@ -94,20 +103,21 @@ class Scheduler(Generic[Item]):
 
         Whoever does not wait for a person comes again soon anyway, and has its reasons when.
         """
-        wait = self._waits.get(item)
         if item in self._flying:
             self._woken.add(item)
-        elif wait is not None and wait.wanted.patient:
-            self._enter(item, anyio.current_time(), wait.wanted)
+            return
+        wait = self._waits.get(item)
+        if wait is not None and wait[2] is _How.PATIENT:
+            self._enter(item, anyio.current_time(), wait[2])
             self._changed.set()
 
     def hasten(self, delay_s: Callable[[], float]) -> None:
         """Let those who wait patiently come again after such a delay, if that is sooner."""
         now = anyio.current_time()
-        for item, wait in list(self._waits.items()):
+        for before, _, how, item in list(self._waits.values()):
             due = now + delay_s()
-            if wait.wanted.patient and due < wait.due:
-                self._enter(item, due, wait.wanted)
+            if how is _How.PATIENT and due < before:
+                self._enter(item, due, how)
         self._changed.set()
 
     def drain(self) -> None:
@@ -152,17 +162,15 @@ class Scheduler(Generic[Item]):
     def _promote(self) -> None:
         """Move what is due to the ready; drop entries that were replaced."""
         now = anyio.current_time()
-        while self._later and (self._later[0][0] <= now or self._is_replaced(self._later[0])):
+        while self._later and (self._later[0][0] <= now or not self._counts(self._later[0])):
             entry = heappop(self._later)
-            if not self._is_replaced(entry):
-                _, order, item = entry
-                lazy = not self._waits.pop(item).wanted.urgent
-                heappush(self._ready, (lazy, order, item))
+            if self._counts(entry):
+                _, order, how, item = entry
+                del self._waits[item]
+                heappush(self._ready, (how is not _How.URGENT, order, item))
 
-    def _is_replaced(self, entry: tuple[float, int, Item]) -> bool:
-        _, order, item = entry
-        wait = self._waits.get(item)
-        return wait is None or wait.order != order
+    def _counts(self, entry: tuple[float, int, _How, Item]) -> bool:
+        return self._waits.get(entry[3]) is entry
 
     async def _sleep(self) -> None:
         """Sleep until something changed or falls due."""

@@ -16,6 +16,8 @@ from tests.bench.journal import append_figures, replay_figures
 from tests.bench.manifest import manifest_figures
 from tests.bench.memory import memory_figure
 from tests.bench.night import night_figures
+from tests.bench.receiver import receiver_figures
+from tests.bench.store import store_figures
 from tests.bench.table import Figure, render
 
 
@@ -26,12 +28,28 @@ class Sizes:
     appends: int
     manifest_apps: int
     waiting_apps: int
+    changes: int
+    pushes: int
 
 
 FULL: Final = Sizes(
-    night_apps=1000, records=100_000, appends=1000, manifest_apps=10_000, waiting_apps=10_000
+    night_apps=1000,
+    records=100_000,
+    appends=1000,
+    manifest_apps=10_000,
+    waiting_apps=10_000,
+    changes=1000,
+    pushes=5000,
 )
-QUICK: Final = Sizes(night_apps=20, records=2000, appends=20, manifest_apps=200, waiting_apps=200)
+QUICK: Final = Sizes(
+    night_apps=20,
+    records=2000,
+    appends=20,
+    manifest_apps=200,
+    waiting_apps=200,
+    changes=20,
+    pushes=50,
+)
 
 
 def measure(sizes: Sizes, folder: Path) -> Iterator[Figure]:
@@ -41,6 +59,8 @@ def measure(sizes: Sizes, folder: Path) -> Iterator[Figure]:
     yield from replay_figures(sizes.records)
     yield from append_figures(folder, sizes.appends)
     yield from manifest_figures(folder, sizes.manifest_apps)
+    yield from store_figures(folder, sizes.changes)
+    yield from receiver_figures(folder, sizes.pushes)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

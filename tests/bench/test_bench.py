@@ -20,6 +20,15 @@ FIGURES = (
     "durable appends, 32 at once",
     "as YAML",
     "as CSV",
+    "credential changes, 1 at once",
+    "credential changes, 300 at once",
+    "sealed credential changes, 1 at once",
+    "sealed credential changes, 300 at once",
+    "pushes kept, 100 at once",
+    "a second: rate",
+    "a second: 99th percentile",
+    "a second: CPU per push",
+    "32 at once: rate",
 )
 
 
