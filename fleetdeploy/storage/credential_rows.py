@@ -31,6 +31,8 @@ _CHECK_OWNER: Final = "store"
 _CHECK: Final = b"sealed"
 """What the mark `sealed` holds, sealed: it tells whether a key is right, even without a row."""
 
+_KEY_LOST: Final = "if it is lost, move the file away: authorized apps get new tokens"
+
 Credential = TypeVar("Credential", AppCredential, TpCredential)
 
 _ADAPTERS: Final[dict[type, TypeAdapter[AppCredential] | TypeAdapter[TpCredential]]] = {
@@ -66,7 +68,7 @@ class Vault:
         if self._sealer is None:
             raise SettingsInvalid(
                 f"the credentials in {self._path} are sealed, and there is no key",
-                hint="give the key they were sealed with",
+                hint=f"give the key they were sealed with; {_KEY_LOST}",
             )
         if mark is None:
             raise SettingsInvalid(
@@ -76,7 +78,7 @@ class Vault:
         if self._sealer.open(_CHECK_OWNER, mark) != _CHECK:
             raise SettingsInvalid(
                 f"the key does not open the credentials in {self._path}",
-                hint="give the key they were sealed with; several may be given, the newest first",
+                hint=f"give the key they were sealed with, or several keys; {_KEY_LOST}",
             )
         self._checked = mark
 
@@ -91,7 +93,8 @@ class Vault:
     def open(self, owner: str, secrets: object) -> bytes:
         if isinstance(secrets, bytes):
             opened = secrets if self._sealer is None else self._sealer.open(owner, secrets)
-            if opened is not None:
+            # Else what is sealed could be taken for the secret itself, and sealed once more.
+            if opened is not None and opened.startswith(b"{"):
                 return opened
         raise _unreadable(self._path, owner, "sealed with another key, or damaged")
 

@@ -20,7 +20,6 @@ from typing import Final, Self
 
 from pydantic import TypeAdapter, ValidationError
 
-from fleetdeploy.errors import StateUnusable
 from fleetdeploy.model import Notice, Push
 from fleetdeploy.ports import LoggedNotice, WallClock
 from fleetdeploy.storage.database import Database, Schema, scalar
@@ -109,7 +108,8 @@ class SqliteNoticeLog:
         rows = await self._database.read(
             lambda db: db.execute(query, (position, ANSWER_MAX)).fetchall()
         )
-        return tuple(self._logged(*row) for row in rows)
+        # A row that is damaged is one hint less, and must not keep the others back.
+        return tuple(logged for row in rows if (logged := _decoded(*row)) is not None)
 
     async def end(self) -> int:
         # Not the highest that is there: it stays the end when it is dropped.
@@ -133,7 +133,7 @@ class SqliteNoticeLog:
         """Say whether it is our turn to do something that one process does every so often.
 
         Of all processes that ask within `every_s` one is told so, and has the turn, whatever
-        becomes of it. A turn in the future was taken before the clock was set back; it is void.
+        becomes of it. A turn far in the future was taken by a clock that was wrong; it is void.
         """
         name = f"turn:{what}"
         # Most are told so without a write.
@@ -197,15 +197,6 @@ class SqliteNoticeLog:
             times = (now - self._keep_s, now + self._keep_s)
             connection.execute(_PRUNE, (max(PRUNE_MAX, 2 * came), *times))
 
-    def _logged(self, position: object, received_at: object, notice: object) -> LoggedNotice:
-        logged = _decoded(position, received_at, notice)
-        if logged is None:
-            raise StateUnusable(
-                f"a notice in {self.path} is damaged",
-                hint=f"move the file away; a new one is made. {_SCHEMA.loss}",
-            )
-        return logged
-
 
 _INSERT: Final = (
     "INSERT INTO notices (key, received_at, notice) "
@@ -237,12 +228,12 @@ def _text(notice: Notice | None) -> str | None:
     return None if notice is None else json.dumps(asdict(notice))
 
 
-def _decoded(position: object, received_at: object, notice: object) -> LoggedNotice | None:
-    if not isinstance(position, int) or not isinstance(received_at, float):
+def _decoded(position: int, received_at: object, notice: object) -> LoggedNotice | None:
+    if not isinstance(received_at, float) or not isinstance(notice, bytes):
         return None
     try:
-        return LoggedNotice(position, received_at, _NOTICE.validate_json(notice))  # type: ignore[arg-type]
-    except (ValidationError, TypeError):
+        return LoggedNotice(position, received_at, _NOTICE.validate_python(json.loads(notice)))
+    except (ValueError, RecursionError, ValidationError):
         return None
 
 
@@ -256,4 +247,5 @@ def _put_fact(connection: sqlite3.Connection, name: str, value: float) -> None:
 
 
 def is_taken(taken_at: float | None, now: float, every_s: float) -> bool:
-    return taken_at is not None and 0 <= now - taken_at < every_s
+    # Both ways, because whoever read the clock first need not be the first to ask.
+    return taken_at is not None and abs(now - taken_at) < every_s
