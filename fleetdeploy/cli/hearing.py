@@ -17,7 +17,7 @@ from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.vault import open_log, open_store
 from fleetdeploy.core.addresses import is_loopback
-from fleetdeploy.errors import PlatformError, SettingsInvalid, UsageInvalid
+from fleetdeploy.errors import PlatformError, SettingsInvalid, StateUnusable, UsageInvalid
 from fleetdeploy.notices.feed import LogFeed
 from fleetdeploy.notices.inbox import Inbox
 from fleetdeploy.notices.listing import ListReader, TpAccess
@@ -34,12 +34,15 @@ RENEW_EVERY_S: Final = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ears:
-    """What a process hears through. `reader` is None where the list cannot be read or opened."""
+    """What a process hears through.
 
-    feed: LogFeed
-    inbox: Inbox
-    reader: ListReader | None
-    receiver: Receiver | None
+    `feed` is None where the log cannot be kept, and `problem` says why; `receiver` is None where
+    none was asked for.
+    """
+
+    feed: LogFeed | None
+    receiver: Receiver | None = None
+    problem: str = ""
 
 
 @asynccontextmanager
@@ -53,28 +56,50 @@ async def hearing(
     """Hear from the platform while the block runs.
 
     By pushes if `listen` says where, and by the list of pushes if there are keys for it.
-    Raises `SettingsInvalid` before anything is sent.
+    Raises `SettingsInvalid` before anything is sent, and `StateUnusable` where somebody wants to
+    listen and the disk fails; a run can do without.
     """
     reader = push_reader(settings) if listen is not None else None
     async with AsyncExitStack() as stack:
-        log = stack.enter_context(open_log(settings))
-        store: CredentialStore = (
-            credentials.store if credentials else stack.enter_context(open_store(settings))
-        )
+        try:
+            log = stack.enter_context(open_log(settings))
+        except StateUnusable as error:
+            if reader is not None:
+                raise
+            yield Ears(None, problem=error.message)
+            return
         feed = LogFeed(log, SystemClock(), await log.end())
-        on_code = credentials.keeper.exchange if credentials else _nobody_exchanges
-        inbox = Inbox(store, log, SystemClock(), on_code=on_code, on_notice=feed.nudge)
-        tasks = await stack.enter_async_context(anyio.create_task_group())
-        stack.callback(tasks.cancel_scope.cancel)
-        listed = _list_reader(settings, credentials, inbox, log)
-        if listed is not None:
-            tasks.start_soon(listed.run)
-        receiver = None
-        if reader is not None and listen is not None:
-            receiver = await stack.enter_async_context(
-                serve_receiver(reader.open, inbox.take_pushed, SystemClock(), listen, on_result)
-            )
-        yield Ears(feed, inbox, listed, receiver)
+        listed, receiver = list_opener(settings) if credentials else None, None
+        if listed is not None or reader is not None:
+            store = credentials.store if credentials else stack.enter_context(open_store(settings))
+            inbox = _inbox(store, credentials, log, feed)
+            if credentials is not None and listed is not None:
+                await stack.enter_async_context(_reading(credentials, listed, inbox, log))
+            if reader is not None and listen is not None:
+                receiver = await stack.enter_async_context(
+                    serve_receiver(reader.open, inbox.take_pushed, SystemClock(), listen, on_result)
+                )
+        yield Ears(feed, receiver)
+
+
+def _inbox(
+    store: CredentialStore, credentials: Credentials | None, log: SqliteNoticeLog, feed: LogFeed
+) -> Inbox:
+    on_code = credentials.keeper.exchange if credentials else _nobody_exchanges
+    return Inbox(store, log, SystemClock(), on_code=on_code, on_notice=feed.nudge)
+
+
+@asynccontextmanager
+async def _reading(
+    credentials: Credentials, opener: PushReader, inbox: Inbox, log: SqliteNoticeLog
+) -> AsyncGenerator[None]:
+    """Read the list of pushes while the block runs."""
+    access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
+    reader = ListReader(access, opener.open_row, inbox.take, log, SystemClock())
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(reader.run)
+        yield
+        tasks.cancel_scope.cancel()
 
 
 def push_reader(settings: Settings) -> PushReader:
@@ -98,16 +123,14 @@ def push_reader(settings: Settings) -> PushReader:
     return PushReader(keys, settings.push_max_age)
 
 
-def _list_reader(
-    settings: Settings, credentials: Credentials | None, inbox: Inbox, log: SqliteNoticeLog
-) -> ListReader | None:
-    """Return what reads the list of pushes, where there is a TP token and a key for its rows."""
-    if credentials is None or settings.push_aes_key is None:
+def list_opener(settings: Settings) -> PushReader | None:
+    """Return what opens rows of the list of pushes; None without a key.
+
+    Rows are not signed: the token that signs pushes is not needed for them.
+    """
+    if settings.push_aes_key is None:
         return None
-    # Rows are not signed: the token that signs pushes is not needed for them.
-    reader = PushReader(PushKeys("none", settings.push_aes_key.get_secret_value()), inf)
-    access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
-    return ListReader(access, reader.open_row, inbox.take, log, SystemClock())
+    return PushReader(PushKeys("none", settings.push_aes_key.get_secret_value()), inf)
 
 
 async def keep_tp_token(credentials: Credentials) -> None:

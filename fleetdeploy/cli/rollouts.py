@@ -229,6 +229,8 @@ async def _in_rig_that_hears(
             listen=manner.listen,
             on_result=rig.watch.observer.pushed,
         ) as ears:
+            if ears.problem:
+                desk.say(f"warning: the run goes on without notices: {ears.problem}")
             if manner.listen is not None and ears.receiver is not None:
                 say_where(desk, manner.listen, ears.receiver)
             result = [await act(replace(rig, feed=ears.feed))]

@@ -8,9 +8,10 @@ from typing import Final
 
 import anyio
 
+from fleetdeploy.errors import StateUnusable
 from fleetdeploy.model import Notice
 from fleetdeploy.notices.inbox import LISTED, PUSHED
-from fleetdeploy.ports import NoticeLog, WallClock
+from fleetdeploy.ports import LoggedNotice, NoticeLog, WallClock
 
 TAIL_S: Final = 1.0
 """Between two looks at what another process may have written; each costs some microseconds."""
@@ -48,8 +49,7 @@ class LogFeed:
     async def next(self) -> tuple[Notice, ...]:
         """Wait for notices, or for a change of `quiet_s`; see `ports.NoticeFeed`."""
         while True:
-            quiet_s = await self._look()
-            logged = await self._log.since(self._position)
+            quiet_s, logged = await self._look()
             if logged or quiet_s != self._quiet_s:
                 self._quiet_s = quiet_s
                 self._position = logged[-1].position if logged else self._position
@@ -58,8 +58,18 @@ class LogFeed:
                 await self._nudged.wait()
             self._nudged = anyio.Event()
 
-    async def _look(self) -> float:
-        """See which ways of hearing from the platform work, and what silence means by that."""
+    async def _look(self) -> tuple[float, tuple[LoggedNotice, ...]]:
+        """Return what silence means by now, and what was said.
+
+        A disk that fails takes nothing from a run but its notices.
+        """
+        try:
+            return await self._believed_s(), await self._log.since(self._position)
+        except StateUnusable:
+            return 0.0, ()
+
+    async def _believed_s(self) -> float:
+        """See which ways of hearing from the platform work, and how far silence is believed."""
         now = self._clock.now().timestamp()
         if _within(await self._log.last_alive(LISTED), now, LIST_ALIVE_S):
             return QUIET_LISTED_S

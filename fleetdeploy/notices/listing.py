@@ -11,7 +11,7 @@ from typing import Final
 
 import anyio
 
-from fleetdeploy.errors import PlatformError, PushRefused, TokenRefused
+from fleetdeploy.errors import PlatformError, PushRefused, StateUnusable, TokenRefused
 from fleetdeploy.model import Push
 from fleetdeploy.notices.inbox import LISTED
 from fleetdeploy.ports import Authority, NoticeLog, PushPage, PushWindow, WallClock
@@ -70,12 +70,12 @@ class ListReader:
 
     async def read_in_turn(self) -> None:
         """Read, unless another process has done so just now."""
-        # A little less than the interval, so that our own pause is always long enough.
-        if not await self._log.take_turn(LISTED, self._now(), self._every_s * 0.9):
-            return
         try:
+            # A little less than the interval, so that our own pause is always long enough.
+            if not await self._log.take_turn(LISTED, self._now(), self._every_s * 0.9):
+                return
             await self._read()
-        except PlatformError as error:
+        except (PlatformError, StateUnusable) as error:
             self.problem = error.message
             self._pause_s = min(self._pause_s * 2, EVERY_MAX_S)
         else:

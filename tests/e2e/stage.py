@@ -282,6 +282,8 @@ class Stage:
         ours = {**self.settings, **settings}
         return {
             "PATH": os.environ["PATH"],
+            # A command that may not write files of any size would leave torn bytecode behind.
+            "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
             **{f"FLEETDEPLOY_{name}": value for name, value in ours.items() if value},

@@ -11,7 +11,9 @@ from typing import Final
 
 import pytest
 
+from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.simulator.behaviour import ForeignPackage
+from fleetdeploy.storage.notice_log import SqliteNoticeLog
 from tests.e2e.stage import (
     SLOW_AUDITS,
     Result,
@@ -78,6 +80,8 @@ def check_resumes(stage: Stage) -> None:
 def test_j1_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with tiny_file_system(state), open_stage(tmp_path, apps=APPS) as stage:
+        # What the log of notices takes is taken before, so that the room left is the journal's.
+        SqliteNoticeLog.open(state, SystemClock()).close()
         filler = state / "filler"
         free = os.statvfs(state)
         filler.write_bytes(bytes(free.f_bavail * free.f_frsize - ROOM))
@@ -86,6 +90,18 @@ def test_j1_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path: Pa
         check_written_before_sent(stage)
         filler.unlink()
         check_resumes(stage)
+
+
+def test_a_full_disk_takes_the_notices_from_a_run_and_nothing_else(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with open_stage(tmp_path, apps=APPS) as stage:
+        state.mkdir(0o700)
+        # Nothing can be written where this is to be, as on a disk without room for it.
+        (state / "notices.db").mkdir()
+        result = stage.run("run", stage.manifest())
+        assert result.code == 2, result.err
+        (state / "notices.db").rmdir()
+        assert stage.run("run", stage.manifest(), "-q").code == 0
 
 
 def test_j1_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def editing(state_dir: Path) -> Iterator[sqlite3.Connection]:
 @pytest.mark.parametrize(
     ("key", "message"),
     [(None, "are sealed, and there is no key"), (OTHER_KEY, "the key does not open")],
+    ids=["none", "other"],
 )
 def test_a_sealed_store_without_its_key_is_refused_even_if_empty(
     tmp_path: Path, key: str | None, message: str

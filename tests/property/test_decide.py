@@ -135,7 +135,7 @@ def silent_about(missing: str, sight: Sight, policy: Policy) -> bool:
 
 
 def version_of(app: AppState, bundle: Bundle) -> str:
-    return app.version or bundle.version
+    return bundle.version if app.version is None else app.version
 
 
 def furthest_row(rows: Sequence[Package], package_id: str | None) -> Package | None:

@@ -57,5 +57,6 @@ class RenewedTokens:
         return self.world.tokens[app_id]
 
     def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
+        assert error.errno in (110, 111)
         if self.world.tokens[app_id] == token:
             self.world.issue_token(app_id, anyio.current_time())
