@@ -1,7 +1,7 @@
-"""What comes due for one app, and when; knows nothing of what it means."""
+"""What comes due, for one app and in the whole world; knows nothing of what it means."""
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -55,3 +55,30 @@ class Agenda:
     def appearing(self) -> Iterator[Row]:
         """Yield the packages that were accepted and that no list shows yet."""
         return (due.row for due in self._dues if due.change is Change.APPEAR)
+
+
+class Calendar:
+    """When which app is to be settled, so that a verdict falls in time though nobody asks.
+
+    Bounded by the calls that the world accepted. `sooner` is called when something is put here that
+    is due before all else.
+    """
+
+    __slots__ = ("_dues", "_sooner")
+
+    def __init__(self, sooner: Callable[[], None]) -> None:
+        self._dues: list[tuple[float, str]] = []
+        self._sooner = sooner
+
+    def put(self, at: float, app_id: str) -> None:
+        heapq.heappush(self._dues, (at, app_id))
+        if self._dues[0][0] == at:
+            self._sooner()
+
+    def take(self, now: float) -> Iterator[str]:
+        """Yield the apps that are due, also those that are put here meanwhile."""
+        while self._dues and self._dues[0][0] <= now:
+            yield heapq.heappop(self._dues)[1]
+
+    def next_at(self) -> float | None:
+        return self._dues[0][0] if self._dues else None

@@ -56,6 +56,8 @@ def success(data: object = None) -> Reply:
 
 def refused(refusal: Refusal, *, token_error_http: int = 200) -> Reply:
     """Answer in the shape of the layer that refuses (platform-api.md 5.1)."""
+    if refusal.oauth:
+        return as_json({"error": refusal.oauth, "error_description": refusal.msg}, status=400)
     if not refusal.gateway:
         return as_json({"errno": refusal.errno, "msg": refusal.msg})
     about_token = refusal.errno in {GATEWAY_TOKEN_INVALID, GATEWAY_TOKEN_EXPIRED}
@@ -134,7 +136,7 @@ def app_info(app_id: str, behaviour: Behaviour) -> Json:
         "app_key": f"key{app_id}",
         "app_desc": "",
         "photo_addr": "[]",
-        "status": 1,
+        "status": behaviour.status,
         "qualification": {
             "name": f"主体{app_id}",
             "type": 2,

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from fleetdeploy.simulator import answers
+from fleetdeploy.simulator.auth_api import AuthApi
 from fleetdeploy.simulator.behaviour import RateAnswer
-from fleetdeploy.simulator.endpoints import ROUTES, Endpoint
+from fleetdeploy.simulator.endpoints import Endpoint, Holder, Route, route_of
 from fleetdeploy.simulator.faults import Fault, FaultKind, Faults
-from fleetdeploy.simulator.reading import Asked, misdirected, params_of, read
+from fleetdeploy.simulator.reading import Asked, Params, misdirected, params_of, read
 from fleetdeploy.simulator.rows import Refusal
 from fleetdeploy.simulator.traffic import CallSeen
 from fleetdeploy.simulator.world import World
@@ -38,23 +39,35 @@ class Delivery:
     endpoint: Endpoint
 
 
+@dataclass(slots=True)
+class _Call:
+    """A request, and what can be told of it at once; `app_id` is empty where no app is known."""
+
+    request: Request
+    route: Route | None
+    endpoint: Endpoint
+    params: Params
+    app_id: str
+
+
 class Api:
     """The platform's HTTP interface over one world."""
 
     def __init__(self, world: World, faults: Faults | None = None) -> None:
         self.world = world
+        self._auth = AuthApi(world)
         self._faults = faults or Faults(world.scenario.faults, seed=world.scenario.seed)
 
     def deliver(self, request: Request, now: float, *, wire_now: float | None = None) -> Delivery:
         """Count a request, draw its fault, and carry it out unless the fault forbids.
 
-        `now` is the world's time. Pace and rate limit go by `wire_now`, the time on the clock that
-        the client lives by, which differs where the world runs fast-forward.
+        `now` is the world's time. Pace, rate limit and lifetimes of tokens go by `wire_now`, the
+        time on the clock that the client lives by, which differs where the world runs fast-forward.
         """
         at = now if wire_now is None else wire_now
-        traffic = self.world.traffic
-        endpoint = _endpoint(request)
-        app_id = self.world.owner(params_of(request).get("access_token", ""))
+        self.world.hear(now, at)
+        traffic, call = self.world.traffic, self._read(request)
+        endpoint, app_id = call.endpoint, call.app_id
         traffic.arrived(at, endpoint)
         fault = self._faults.draw(app_id, endpoint)
         if fault is not None and not fault.executed:
@@ -62,7 +75,7 @@ class Api:
             page = fault.kind is FaultKind.ERROR_PAGE_UNDONE
             return Delivery(answers.error_page() if page else None, fault, app_id, endpoint)
         if traffic.admit(at):
-            outcome = self._decide(request, now)
+            outcome = self._decide(call, now, at)
             refused, reply = isinstance(outcome, Refusal), self._write(outcome)
         else:
             refused, reply = True, self._too_fast()
@@ -71,22 +84,50 @@ class Api:
 
     def handle(self, request: Request, now: float) -> Reply:
         """Answer one request as the platform would: no faults, no rate limit, nothing counted."""
-        return self._write(self._decide(request, now))
+        self.world.hear(now, now)
+        return self._write(self._decide(self._read(request), now, now))
 
-    def _decide(self, request: Request, now: float) -> Reply | Refusal:
+    def _read(self, request: Request) -> _Call:
         params = params_of(request)
-        token = params.get("access_token", "")
-        app_id = self.world.owner(token)
-        if refusal := misdirected(request, params):
-            self.world.violate(_endpoint(request), app_id, refusal, now)
+        route = route_of(request.path, params)
+        if route is None or route.holder is Holder.APP:
+            app_id = self.world.owner(params.get("access_token", ""))
+        else:
+            app_id = self._auth.owner(route, params)
+        endpoint = route.endpoint if route else Endpoint.UNKNOWN
+        return _Call(request, route, endpoint, params, app_id)
+
+    def _decide(self, call: _Call, now: float, wire_now: float) -> Reply | Refusal:
+        route, params = call.route, call.params
+        if refusal := misdirected(call.request, route, params):
+            return self._violated(call, refusal, now)
+        assert route is not None, "a request without a route is misdirected"
+        if refusal := self._not_admitted(route, params, wire_now):
             return refusal
-        if refusal := self.world.refusal_of(token, now):
-            return refusal
-        asked = read(request.path, params, app_id)
+        if route.holder is not Holder.APP:
+            outcome = self._auth.answer(route, params, now, wire_now)
+            if isinstance(outcome, Refusal) and outcome.violation:
+                return self._violated(call, outcome, now)
+            return outcome
+        asked = read(route, params, call.app_id)
         if isinstance(asked, Refusal):
-            self.world.violate(_endpoint(request), app_id, asked, now)
-            return asked
-        return self._carry_out(_endpoint(request), app_id, asked, now)
+            return self._violated(call, asked, now)
+        return self._carry_out(route.endpoint, call.app_id, asked, now)
+
+    def _not_admitted(self, route: Route, params: Params, wire_now: float) -> Refusal | None:
+        token = params.get("access_token", "")
+        match route.holder:
+            case Holder.APP:
+                return self.world.refusal_of(token, wire_now)
+            case Holder.TP:
+                return self.world.tp_refusal_of(token, wire_now)
+            case Holder.NOBODY:
+                return self.world.address_refusal()
+
+    def _violated(self, call: _Call, refusal: Refusal, now: float) -> Refusal:
+        """Book a request that a lawful client does not send."""
+        self.world.violate(call.endpoint, call.app_id, refusal, now)
+        return refusal
 
     def _carry_out(
         self, endpoint: Endpoint, app_id: str, asked: Asked, now: float
@@ -144,11 +185,6 @@ class Api:
         return answers.refused(
             outcome, token_error_http=self.world.scenario.unsettled.token_error_http
         )
-
-
-def _endpoint(request: Request) -> Endpoint:
-    route = ROUTES.get(request.path)
-    return route.endpoint if route else Endpoint.UNKNOWN
 
 
 def _as_brought(reply: Reply, fault: Fault | None) -> Reply | None:

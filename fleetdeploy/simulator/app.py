@@ -16,11 +16,12 @@ Every draw is named after the app, the package's number and its purpose, so neit
 calls nor reads change an outcome.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
 from fleetdeploy.model import PackageStatus, UploadStatus
-from fleetdeploy.simulator.agenda import Agenda, Change, Due
+from fleetdeploy.simulator.agenda import Agenda, Calendar, Change, Due
 from fleetdeploy.simulator.behaviour import (
     Behaviour,
     DevelopmentRows,
@@ -45,17 +46,25 @@ from fleetdeploy.simulator.shelf import Shelf
 PACKAGE_ID_STRIDE: Final = 1_000_000
 """Package ids are unique over all apps of a world of up to this many."""
 
+_TO_AN_AUDIT: Final = frozenset({Change.APPEAR, Change.BUILT})
+"""What leads to an audit by itself where the upload asked for that."""
+_TO_A_VERDICT: Final = frozenset({Change.IN_AUDIT, Change.VERDICT})
 _REVIEWED: Final = frozenset({PackageStatus.AUDIT_FAILED, PackageStatus.AUDIT_PASSED})
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What all apps of a world share; `began` is when the world's time starts."""
+    """What all apps of a world share; `began` is when the world's time starts.
+
+    `judged` is told of each verdict as it falls. What leads to one is noted in the `calendar`.
+    """
 
     chance: Chance
     unsettled: Unsettled
     broken_templates: frozenset[str]
     began: float
+    calendar: Calendar
+    judged: Callable[[str, Row, float], None]
 
 
 class App:
@@ -129,7 +138,7 @@ class App:
         if errno is not None and any(row.version == wish.version for row in present):
             return Refusal(errno, "版本号已存在", violation=True)
         row = self._new_row(wish, now, "third-party platform")
-        self._agenda.put(now + self.behaviour.effect_delay_s, Change.APPEAR, row)
+        self._put(now + self.behaviour.effect_delay_s, Change.APPEAR, row)
         return row
 
     def submit_audit(self, package_id: int, remark: str, now: float) -> Row | Refusal:
@@ -185,7 +194,10 @@ class App:
         self.settle(now)
         row = self._shelf.by_id(package_id)
         if row is not None:
+            was_in_audit = row.status == PackageStatus.IN_AUDIT
             self._enter(row, status, now)
+            if was_in_audit and status in _REVIEWED:
+                self._rules.judged(self.app_id, row, now)
         return row is not None
 
     def remove(self, package_id: int, now: float) -> bool:
@@ -227,7 +239,7 @@ class App:
         row.upload_status = UploadStatus.UPLOADING
         span = self.behaviour.build_s
         takes_s = self._rules.chance.within(span, self.app_id, "build_s", row.number)
-        self._agenda.put(at + takes_s, Change.BUILT, row)
+        self._put(at + takes_s, Change.BUILT, row)
 
     def _build(self, row: Row, at: float) -> None:
         self._builds += 1
@@ -265,7 +277,7 @@ class App:
             case PackageStatus.ROLLING_BACK:
                 span = self.behaviour.rollback_s
                 takes_s = self._rules.chance.within(span, self.app_id, "rollback_s", row.number)
-                self._agenda.put(at + takes_s, Change.ROLLED_BACK, row)
+                self._put(at + takes_s, Change.ROLLED_BACK, row)
             case PackageStatus.AUDIT_FAILED:
                 self._shelf.end(row, at)
             case PackageStatus.DEVELOPMENT | PackageStatus.AUDIT_PASSED:
@@ -278,17 +290,18 @@ class App:
         row.audit_message = ""
         behaviour, names = self.behaviour, (self.app_id, "audit_s", row.number, row.audit_round)
         takes_s = self._rules.chance.shaped(behaviour.audit_s, behaviour.audit_shape, *names)
-        self._agenda.put(at + takes_s, Change.VERDICT, row)
+        self._put(at + takes_s, Change.VERDICT, row)
 
     def _judge(self, row: Row, at: float) -> None:
         behaviour, chance = self.behaviour, self._rules.chance
         names = (self.app_id, row.number, row.audit_round)
-        if not chance.happens(behaviour.reject_chance, "verdict", *names):
+        if chance.happens(behaviour.reject_chance, "verdict", *names):
+            reasons = behaviour.reject_reasons
+            row.audit_message = reasons[int(chance.fraction("reason", *names) * len(reasons))]
+            self._enter(row, PackageStatus.AUDIT_FAILED, at)
+        else:
             self._enter(row, PackageStatus.AUDIT_PASSED, at)
-            return
-        reasons = behaviour.reject_reasons
-        row.audit_message = reasons[int(chance.fraction("reason", *names) * len(reasons))]
-        self._enter(row, PackageStatus.AUDIT_FAILED, at)
+        self._rules.judged(self.app_id, row, at)
 
     def _take_back(self, row: Row, at: float) -> None:
         if self._rules.unsettled.withdraw_returns_quota:
@@ -344,5 +357,10 @@ class App:
 
     def _accept(self, row: Row, coming: PackageStatus, change: Change, now: float) -> Row:
         row.coming = coming
-        self._agenda.put(now + self.behaviour.effect_delay_s, change, row)
+        self._put(now + self.behaviour.effect_delay_s, change, row)
         return row
+
+    def _put(self, at: float, change: Change, row: Row) -> None:
+        self._agenda.put(at, change, row)
+        if change in _TO_A_VERDICT or (row.direct_commit and change in _TO_AN_AUDIT):
+            self._rules.calendar.put(at, self.app_id)

@@ -35,6 +35,7 @@ def _ordered(span: tuple[float, float]) -> tuple[float, float]:
 
 Duration = Annotated[float, Field(ge=0, allow_inf_nan=False), BeforeValidator(_seconds)]
 Span = Annotated[tuple[Duration, Duration], AfterValidator(_ordered), BeforeValidator(_both_ends)]
+Lifetime = Annotated[Duration, Field(gt=0)]
 Probability = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Text = Annotated[str, Field(max_length=4096)]
 
@@ -89,7 +90,8 @@ class UploadError(IntEnum):
 class Behaviour(Model):
     """One app on the platform: its pace, its luck and what its owner has got approved.
 
-    `upload_failures` is how many of the first uploads fail to build. The audit quota is -1 where
+    `upload_failures` is how many of the first uploads fail to build; `status` is the app's own, as
+    `app/info` tells it (platform-api.md 2.3). The audit quota is -1 where
     unlimited, else the submissions allowed in each `quota_period_s`, of which `quota_used` are
     used up in the first period.
     """
@@ -113,6 +115,7 @@ class Behaviour(Model):
     entity_approved: bool = True
     authenticity_passed: bool = True
     authorization: Authorization = Authorization.GRANTED
+    status: Annotated[int, Field(ge=-1, le=7)] = 1
     quota_times: Annotated[int, Field(ge=-1)] = -1
     quota_used: Annotated[int, Field(ge=0)] = 0
     quota_period_s: Annotated[Duration, Field(gt=0)] = 7 * 86400.0
@@ -169,6 +172,40 @@ class Unsettled(Model):
     """HTTP status of gateway errors 110 and 111; a sibling service uses 401."""
     new_token_voids_old: bool = False
     """Whether a newly issued app token ends the life of the one before at once."""
+    new_tp_token_voids_old: bool = False
+    """The same of TP tokens."""
+    recovered_code_voids_pair: bool = False
+    """Whether asking for a code ends the present pair at once, and not only the code's exchange."""
+    push_names_package: bool = True
+    """Whether the push of a verdict says which package it is about; older samples do not."""
+    push_list: bool = True
+    """Whether the list of pushes may be read; false answers errno 6001."""
+    push_list_tickets: bool = False
+    """Whether the list shows tickets too, 144 a day."""
+    push_list_delay_s: Duration = 0.0
+    """How much later than it was pushed a push is in the list."""
+
+
+class AuthRules(Model):
+    """How long what the desk hands out is good for, and the third-party platform's fixed values.
+
+    Lifetimes are the documented ones; how long a ticket is good for is documented nowhere.
+    The push token and key are no secrets: whoever plays with the simulator has to know them.
+    """
+
+    ticket_every_s: Lifetime = 600.0
+    ticket_lifetime_s: Lifetime = 86400.0
+    tp_token_lifetime_s: Lifetime = 30 * 86400.0
+    refresh_token_lifetime_s: Lifetime = 3650 * 86400.0
+    pre_auth_code_lifetime_s: Lifetime = 1200.0
+    consent_code_lifetime_s: Lifetime = 3600.0
+    push_code_lifetime_s: Lifetime = 60.0
+    recovered_code_lifetime_s: Lifetime = 18000.0
+    tp_app_id: Annotated[int, Field(ge=1, lt=2**63)] = 17_328_232
+    push_token: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] = "simulated-push-token"  # noqa: S105 - as known as the simulator itself
+    push_aes_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{43}$")] = (
+        "SimulatedKeyOfThePushesThatIsNoSecretAtAll1"
+    )
 
 
 class RateAnswer(StrEnum):

@@ -1,4 +1,4 @@
-"""What goes wrong between a client and the platform, drawn per request from a seed.
+"""What goes wrong between a client and the platform, on either way, drawn from a seed.
 
 Nothing here sends or executes anything: a `Fault` says what a transport is to pretend.
 """
@@ -10,7 +10,7 @@ from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
-from fleetdeploy.simulator.behaviour import Model, Probability, Span
+from fleetdeploy.simulator.behaviour import Duration, Model, Probability, Span
 from fleetdeploy.simulator.chance import Chance
 from fleetdeploy.simulator.endpoints import Endpoint
 
@@ -73,6 +73,25 @@ class FaultScript(Model):
     endpoints: Mapping[Endpoint, FaultRates] = Field(default_factory=dict)
     slow_s: Span = (1.0, 20.0)
     max_consecutive: Annotated[int, Field(ge=1, le=1000)] = 3
+
+
+class PushScript(Model):
+    """What happens to pushes on their way; each chance is of one push, and they go together.
+
+    A push that the receiver does not take is repeated `retries` times, each `retry_s` later.
+    """
+
+    lost: Probability = 0.0
+    """It never arrives, however often it is tried."""
+    late: Probability = 0.0
+    """It arrives `late_s` later, and so perhaps after newer ones."""
+    late_s: Span = (5.0, 120.0)
+    twice: Probability = 0.0
+    """The same again, `late_s` after the first."""
+    forged: Probability = 0.0
+    """Beside it comes one of somebody else's: `UNAUTHORIZED`, with a wrong signature."""
+    retries: Annotated[int, Field(ge=0, le=1000)] = 3
+    retry_s: Annotated[Duration, Field(gt=0)] = 30.0
 
 
 def even_faults(share: float) -> FaultScript:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fleetdeploy.simulator.endpoints import ROUTES, SMARTAPP, Endpoint
+from fleetdeploy.simulator.endpoints import SMARTAPP, Endpoint, Holder, Route
 from fleetdeploy.simulator.rows import BAD_PARAMETER, EXT_JSON_UNREADABLE, Refusal, UploadWish
 from fleetdeploy.transport import Request
 
@@ -38,47 +38,45 @@ def params_of(request: Request) -> dict[str, str]:
     return {**request.query, **(request.form or {})}
 
 
-def misdirected(request: Request, params: Params) -> Refusal | None:
+def misdirected(request: Request, route: Route | None, params: Params) -> Refusal | None:
     """Check what a gateway checks: the path, the method, and that there is a token at all."""
-    route = ROUTES.get(request.path)
     if route is None:
         return _NO_SUCH_PAGE if request.path.startswith(SMARTAPP) else _UNKNOWN_METHOD
-    if not params.get("access_token"):
+    if not params.get("access_token") and route.holder is not Holder.NOBODY:
         return _NO_TOKEN
     return None if request.method == route.method else _WRONG_METHOD
 
 
-def read(path: str, params: Params, app_id: str) -> Asked | Refusal:
-    """Read the parameters that the endpoint at this known path takes."""
-    route = ROUTES[path]
+def read(route: Route, params: Params, app_id: str) -> Asked | Refusal:
+    """Read the parameters of a call that an app's token is good for."""
     for name in route.required:
         if not params.get(name):
-            return _bad(f"缺少参数 {name}")
+            return bad(f"缺少参数 {name}")
     if route.endpoint is Endpoint.UPLOAD:
         return _read_upload(params, app_id)
     numbers: dict[str, int | None] = {}
     for name in ("package_id", "type"):
-        numbers[name] = _number(params.get(name, ""))
+        numbers[name] = number(params.get(name, ""))
         if numbers[name] is None and params.get(name):
-            return _bad(f"{name} 不是数字")
+            return bad(f"{name} 不是数字")
     return Asked(numbers["package_id"], numbers["type"], params.get("remark", ""))
 
 
 def _read_upload(params: Params, app_id: str) -> Asked | Refusal:
     template_id = params["template_id"]
-    if _number(template_id) is None:
-        return _bad("template_id 不是数字")
+    if number(template_id) is None:
+        return bad("template_id 不是数字")
     ext_json = _object(params["ext_json"])
     if ext_json is None:
         return _UNREADABLE
     if not isinstance(ext_json.get("extEnable"), bool):
-        return _bad("ext_json 缺少布尔值 extEnable")
+        return bad("ext_json 缺少布尔值 extEnable")
     if not _names(ext_json.get("extAppid"), app_id):
-        return _bad("ext_json 的 extAppid 与授权小程序不一致")
+        return bad("ext_json 的 extAppid 与授权小程序不一致")
     # The table says text, all samples are booleans (platform-api.md 7).
     direct_commit = ext_json.get("directCommit", False)
     if not isinstance(direct_commit, bool) and direct_commit not in ("true", "false"):
-        return _bad("ext_json 的 directCommit 不是布尔值")
+        return bad("ext_json 的 directCommit 不是布尔值")
     wish = UploadWish(
         template_id=template_id,
         version=params["user_version"],
@@ -106,10 +104,10 @@ def _names(value: object, app_id: str) -> bool:
     return isinstance(value, (int, str)) and not isinstance(value, bool) and str(value) == app_id
 
 
-def _number(text: str) -> int | None:
+def number(text: str) -> int | None:
     short = len(text) <= _MAX_ID_DIGITS
     return int(text) if short and text.isascii() and text.isdigit() else None
 
 
-def _bad(what: str) -> Refusal:
+def bad(what: str) -> Refusal:
     return Refusal(BAD_PARAMETER, f"参数错误：{what}", violation=True)

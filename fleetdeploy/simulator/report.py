@@ -35,6 +35,19 @@ def report(world: World) -> dict[str, object]:
             },
             "max_in_flight": traffic.most_in_flight,
         },
+        "credentials": {
+            "tp_tokens": world.desk.tp_tokens,
+            "refreshed": world.desk.refreshed,
+            "exchanged": world.desk.exchanged,
+            "retrieved": world.desk.retrieved,
+            "reused": world.desk.reused_count,
+        },
+        "pushes": {
+            "made": world.pushes.made,
+            "delivered": world.pushes.delivered,
+            "failed": world.pushes.failed,
+            "forged_taken": world.pushes.forged_taken,
+        },
     }
 
 

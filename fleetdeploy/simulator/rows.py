@@ -19,6 +19,9 @@ NAME_AND_CATEGORY_NOT_APPROVED: Final = 69003
 EXT_JSON_UNREADABLE: Final = 69004
 PACKAGE_NOT_FOUND: Final = 69005
 QUOTA_USED_UP: Final = 69013
+NO_PERMISSION: Final = 6001
+CLIENT_UNKNOWN: Final = 50002
+TICKET_INVALID: Final = 50003
 GATEWAY_TOKEN_INVALID: Final = 110
 GATEWAY_TOKEN_EXPIRED: Final = 111
 
@@ -27,13 +30,15 @@ GATEWAY_TOKEN_EXPIRED: Final = 111
 class Refusal:
     """A no: a business `errno`, or with `gateway` an `error_code` (platform-api.md 5.1).
 
-    `violation` says that a lawful client would not have asked.
+    `oauth` is the word of an OAuth error, which has no number. `violation` says that a lawful
+    client would not have asked.
     """
 
     errno: int
     msg: str
     gateway: bool = False
     violation: bool = False
+    oauth: str = ""
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,14 +11,16 @@ from pydantic import BeforeValidator, Field, JsonValue, ValidationError, model_v
 
 from fleetdeploy.errors import SettingsInvalid
 from fleetdeploy.simulator.behaviour import (
+    AuthRules,
     Behaviour,
     Duration,
+    Lifetime,
     Model,
     RateLimit,
     Unsettled,
 )
 from fleetdeploy.simulator.chance import Chance
-from fleetdeploy.simulator.faults import FaultScript
+from fleetdeploy.simulator.faults import FaultScript, PushScript
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 """A scenario that names 100,000 apps one by one is about this large."""
@@ -56,6 +58,7 @@ def _as_text(value: object) -> object:
 
 
 AppId = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=64)]
+TemplateId = Annotated[str, BeforeValidator(_as_text), Field(pattern=r"^[0-9]{1,18}$")]
 Changes = dict[str, JsonValue]
 
 
@@ -76,7 +79,10 @@ class Scenario(Model):
     latency_s: tuple[Duration, Duration] = (0.05, 0.2)
     ip_whitelisted: bool = True
     broken_templates: tuple[AppId, ...] = ()
-    token_lifetime_s: Annotated[Duration, Field(gt=0)] = _TEN_YEARS_S
+    templates: Annotated[tuple[TemplateId, ...], Field(max_length=50)] = ("754", "755")
+    token_lifetime_s: Lifetime = _TEN_YEARS_S
+    auth: AuthRules = AuthRules()
+    pushes: PushScript = PushScript()
     epoch_unix: Annotated[int, Field(ge=0, le=32_503_680_000)] = 1_767_225_600
     keep_calls: Annotated[int, Field(ge=0, le=10_000_000)] = 10_000
 

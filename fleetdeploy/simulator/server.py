@@ -45,9 +45,9 @@ async def serve(
     """Serve a world over HTTP while the block runs, and yield its base URL.
 
     Port 0 takes a free one. The world's time starts at 0 and passes `time_scale` times as fast as
-    real time; pace, rate limit and slow answers go by real time. A host that is not loopback needs
-    `expose`, as the simulator trusts everybody. Raises `SettingsInvalid` if it may not or cannot
-    listen there.
+    real time; pace, rate limit, slow answers and the lifetimes of tokens go by real time. A host
+    that is not loopback needs `expose`, as the simulator trusts everybody. Raises `SettingsInvalid`
+    if it may not or cannot listen there.
     """
     if not expose and not is_loopback(host):
         raise SettingsInvalid(
@@ -59,16 +59,20 @@ async def serve(
             f"a time scale of {time_scale:g} is not between 0 and {_MAX_TIME_SCALE:g}"
         )
     loop = get_running_loop()
-    desk = _Desk(Api(world, faults), loop.time, time_scale)
+    world.time_scale = time_scale
+    began = loop.time()
+    world.wire.read = lambda: loop.time() - began
+    front = _Front(Api(world, faults), world.wire.read, time_scale)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
-    app.router.add_get(REPORT_PATH, desk.report)
-    app.router.add_route("*", "/{path:.*}", desk.answer)
+    app.router.add_get(REPORT_PATH, front.report)
+    app.router.add_route("*", "/{path:.*}", front.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     try:
         yield await _listen(runner, host, port)
     finally:
         # Sockets are closed also where the block is left by cancellation.
+        world.wire.read = None
         with anyio.CancelScope(shield=True):
             await runner.cleanup()
 
@@ -85,13 +89,12 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{taken}"
 
 
-class _Desk:
+class _Front:
     """Turns HTTP requests into the api's values, and deliveries into what a socket shows."""
 
     def __init__(self, api: Api, clock: Callable[[], float], time_scale: float) -> None:
         self._api = api
         self._clock = clock
-        self._began = clock()
         self._time_scale = time_scale
 
     async def report(self, _: web.Request) -> web.Response:
@@ -103,7 +106,7 @@ class _Desk:
             asked = Request(
                 request.method, request.path, dict(request.query), await _read_form(request)
             )
-            real_s = self._clock() - self._began
+            real_s = self._clock()
             delivery = self._api.deliver(asked, real_s * self._time_scale, wire_now=real_s)
             return await self._bring(request, delivery)
 

@@ -1,8 +1,12 @@
 """Requests and worlds for the tests of the simulator: defaults for all, override one."""
 
+import hashlib
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
+
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from fleetdeploy.simulator.behaviour import Behaviour, ForeignPackage, Unsettled
 from fleetdeploy.simulator.scenario import Scenario
@@ -18,17 +22,25 @@ CALM = Behaviour(
 """Every draw of time is certain: 3 s delay, 2 s build, 100 s audit, 9 s rollback."""
 
 
+RULES = Scenario().auth
+
+
 def make_world(
     changes: Mapping[str, object] | None = None,
     *,
     unsettled: Unsettled | None = None,
     online: str = "",
+    platform: Mapping[str, object] | None = None,
     **more: object,
 ) -> World:
-    """Build a world of one calm app, with an online version if one is named."""
+    """Build a world of one calm app, with an online version if one is named.
+
+    `platform` is more of the scenario.
+    """
     foreign = [ForeignPackage(version=online, status=1)] if online else []
     behaviour = CALM.changed({"foreign": foreign, **(changes or {}), **more})
-    scenario = Scenario(behaviour=behaviour, unsettled=unsettled or Unsettled())
+    whole = {"behaviour": behaviour, "unsettled": unsettled or Unsettled(), **(platform or {})}
+    scenario = Scenario.model_validate(whole)
     world = World.from_scenario(scenario, [APP])
     world.packages(APP, 0.0)
     return world
@@ -44,6 +56,35 @@ def get(world: World, path: str, **params: str) -> Request:
 
 def post(world: World, path: str, **form: str) -> Request:
     return Request("POST", BASE + path, {"access_token": world.tokens[APP]}, form)
+
+
+def tp_token(world: World, now: float = 0.0) -> str:
+    """Get a TP token the lawful way."""
+    token = world.desk.tp_token(world.desk.client_id, world.desk.ticket(now), now)
+    assert isinstance(token, str)
+    return token
+
+
+def oauth(token: str, grant: str, **params: str) -> Request:
+    query = {"access_token": token, "grant_type": f"app_to_tp_{grant}", **params}
+    return Request("GET", "/rest/2.0/oauth/token", query)
+
+
+def refresh(token: str, refresh_token: str) -> Request:
+    return oauth(token, "refresh_token", refresh_token=refresh_token)
+
+
+def exchange(token: str, code: str) -> Request:
+    return oauth(token, "authorization_code", code=code)
+
+
+def tp_get(token: str, path: str, **params: str) -> Request:
+    return Request("GET", BASE + path, {"access_token": token, **params})
+
+
+def retrieve(token: str, app_id: str = APP) -> Request:
+    path = f"{BASE}auth/retrieve/authorizationcode"
+    return Request("POST", path, {"access_token": token}, {"app_id": app_id})
 
 
 def upload(world: World, **changes: str) -> Request:
@@ -64,3 +105,29 @@ def submit(world: World, package_id: int) -> Request:
 def without(request: Request, name: str) -> Request:
     form = {key: value for key, value in (request.form or {}).items() if key != name}
     return replace(request, form=form)
+
+
+def opened(content: str) -> dict[str, object]:
+    """Return the message of a sealed text: read here once more, as the notes have it."""
+    key = b64decode(RULES.push_aes_key + "=")
+    decryptor = Cipher(algorithms.AES(key), modes.CBC(key[:16])).decryptor()
+    plain = decryptor.update(b64decode(content)) + decryptor.finalize()
+    padding = plain[-1]
+    assert 1 <= padding <= 32
+    assert plain[-padding:] == bytes([padding]) * padding
+    length = int.from_bytes(plain[16:20], "big")
+    assert plain[20 + length : -padding] == str(RULES.tp_app_id).encode()
+    message = json.loads(plain[20 : 20 + length])
+    assert isinstance(message, dict)
+    return message
+
+
+def is_signed(body: bytes) -> bool:
+    outer = json.loads(body)
+    parts = sorted([RULES.push_token, outer["TimeStamp"], outer["Nonce"], outer["Encrypt"]])
+    digest = hashlib.sha1("".join(parts).encode(), usedforsecurity=False)
+    return bool(outer["MsgSignature"] == digest.hexdigest())
+
+
+def read_push(body: bytes) -> dict[str, object]:
+    return opened(json.loads(body)["Encrypt"])
