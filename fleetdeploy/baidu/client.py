@@ -5,13 +5,13 @@ Neither paces nor repeats: the guards around it do, also after a refused token.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from fleetdeploy.baidu import wire
 from fleetdeploy.baidu.calls import Line
 from fleetdeploy.baidu.errno import own_error
 from fleetdeploy.baidu.replies import without_secret
-from fleetdeploy.errors import TokenRefused
+from fleetdeploy.errors import ClientMustAct, TokenRefused
 from fleetdeploy.model import AppInfo, AuditNote, AuditQuota, Bundle, Package
 from fleetdeploy.ports import Call, TokenSource
 from fleetdeploy.transport import Reply, Request, Transport
@@ -19,13 +19,15 @@ from fleetdeploy.transport import Reply, Request, Transport
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+RELATION_GONE: Final = "platform.authorization_missing"
+
 
 class BaiduPlatform:
     """`Platform` and `Inspector` over one `Transport`.
 
-    It takes the token that the source has at hand; whoever calls has prepared it. A refused one
-    raises `TokenRefused`, and the source is told. `on_call` hears of each request as it ended; it
-    must return at once and never raise.
+    It takes the token that the source has at hand; whoever calls has prepared it. A refused one,
+    and one whose app is said to be no longer authorized, raises `TokenRefused`, and the source is
+    told. `on_call` hears of each request as it ended; it must return at once and never raise.
     """
 
     def __init__(
@@ -79,9 +81,27 @@ class BaiduPlatform:
         )
         try:
             return await self._line.perform(call)
-        except TokenRefused as error:
-            self._tokens.refused(app_id, error, token)
-            raise
+        except (TokenRefused, ClientMustAct) as error:
+            refusal = _refusal_in(error)
+            if refusal is None:
+                raise
+        self._tokens.refused(app_id, refusal, token)
+        raise refusal
+
+
+def _refusal_in(error: TokenRefused | ClientMustAct) -> TokenRefused | None:
+    """Return the refusal of a token that an error is, or may be: None for all else.
+
+    Where the relation is said to be gone (50032, 45002), another token may show that it is not, and
+    getting one finds out (platform-api.md 3, 5.4).
+    """
+    if isinstance(error, TokenRefused):
+        return error
+    if error.code != RELATION_GONE:
+        return None
+    return TokenRefused(
+        error.code, error.message, hint=error.hint, errno=error.errno, msg=error.msg
+    )
 
 
 @dataclass(frozen=True, slots=True)

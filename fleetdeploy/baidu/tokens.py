@@ -20,6 +20,7 @@ SIZE_MAX: Final = 64 * 1024 * 1024
 """100,000 apps with tokens of 100 characters take about 12 MB."""
 APP_ID_MAX: Final = 20
 """Digits of a 64-bit number; tokens are longer."""
+REFUSED: Final = "platform.token_refused"
 SHAPE: Final = 'it holds one JSON object: {"app id": "access token", ...}'
 
 Signature = tuple[int, int, int, int]
@@ -190,11 +191,14 @@ def _named(app_id: str) -> str:
 
 def final_refusal(refusal: TokenRefused) -> ClientMustAct:
     """Return a refusal that no other token can cure."""
+    other = (
+        "put a valid token into the tokens file, or let fleetdeploy keep the tokens "
+        "(docs/credentials.md); then run again"
+    )
     return ClientMustAct(
         refusal.code,
         refusal.message,
-        hint="put a valid token into the tokens file, or let fleetdeploy keep the tokens "
-        "(docs/credentials.md); then run again",
+        hint=other if refusal.code == REFUSED else refusal.hint,
         errno=refusal.errno,
         msg=refusal.msg,
     )

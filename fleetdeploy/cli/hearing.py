@@ -74,11 +74,12 @@ async def hearing(
             store = credentials.store if credentials else stack.enter_context(open_store(settings))
             inbox = _inbox(store, credentials, log, feed)
             if credentials is not None and listed is not None:
-                await stack.enter_async_context(_reading(credentials, listed, inbox, log))
+                await stack.enter_async_context(_reading(credentials, listed, inbox, log, feed))
             if reader is not None and listen is not None:
                 receiver = await stack.enter_async_context(
                     serve_receiver(reader.open, inbox.take_pushed, SystemClock(), listen, on_result)
                 )
+                await inbox.begin_listening()
         yield Ears(feed, receiver)
 
 
@@ -91,11 +92,15 @@ def _inbox(
 
 @asynccontextmanager
 async def _reading(
-    credentials: Credentials, opener: PushReader, inbox: Inbox, log: SqliteNoticeLog
+    credentials: Credentials,
+    opener: PushReader,
+    inbox: Inbox,
+    log: SqliteNoticeLog,
+    feed: LogFeed,
 ) -> AsyncGenerator[None]:
     """Read the list of pushes while the block runs."""
     access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
-    reader = ListReader(access, opener.open_row, inbox.take, log, SystemClock())
+    reader = ListReader(access, opener.open_row, inbox.take, log, SystemClock(), feed.nudge)
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reader.run)
         yield

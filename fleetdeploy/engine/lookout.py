@@ -72,6 +72,11 @@ class Lookout:
     def max_s(self) -> float:
         return self._polls.max_s
 
+    @property
+    def quiet_s(self) -> float:
+        """For how long silence about an app may be believed now; 0 where it may not."""
+        return self._feed.quiet_s if self._feed and self._still_relied_on() else 0.0
+
     def usual_s(self, patience: Patience) -> float:
         """Return the interval after a look that found nothing new."""
         crowd = self._crowd()
@@ -90,12 +95,11 @@ class Lookout:
         if patience.alerts > 0:
             patience.alerts -= 1
             return usual_s
-        quiet_s = self._feed.quiet_s if self._feed and self._still_relied_on() else 0.0
-        if not quiet_s:
+        if not self.quiet_s:
             return usual_s
         return self.attention.interval_s(
             usual_s,
-            quiet_s,
+            self.quiet_s,
             looks=looks,
             waiters=self._crowd().waiters,
             chance=self._rng.random(),

@@ -178,6 +178,12 @@ class Pipeline:
         record = StepSucceeded(app_id=intent.app_id, step=intent.step, attempt=intent.attempt)
         await self._ledger.append(record)
         self._note_phase(flight)
+        return self._after(flight)
+
+    def _after(self, flight: Flight) -> Next:
+        """Come again after a yes of the platform: soon, unless a notice will say when."""
+        if self._app(flight).phase is Phase.AUDITING and self._lookout.quiet_s:
+            return self._poll(flight)
         return Next(self._lookout.initial_s)
 
     async def _call(self, target: Target, intent: StepStarted) -> None:

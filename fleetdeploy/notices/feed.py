@@ -10,7 +10,7 @@ import anyio
 
 from fleetdeploy.errors import StateUnusable
 from fleetdeploy.model import Notice
-from fleetdeploy.notices.inbox import LISTED, PUSHED
+from fleetdeploy.notices.inbox import LISTED, LISTENING, PUSHED
 from fleetdeploy.ports import LoggedNotice, NoticeLog, WallClock
 
 TAIL_S: Final = 1.0
@@ -21,7 +21,7 @@ LIST_ALIVE_S: Final = 5 * 60.0
 """The list is read every minute: several readings failed in a row."""
 QUIET_LISTED_S: Final = 24 * 3600.0
 """The list says what was pushed whether or not it arrived; looking all the same is a last net."""
-QUIET_PUSHED_S: Final = 6 * 3600.0
+QUIET_PUSHED_S: Final = 8 * 3600.0
 """A push may be lost for good: the platform repeats it \"several times\" and no more."""
 
 
@@ -73,8 +73,9 @@ class LogFeed:
         now = self._clock.now().timestamp()
         if _within(await self._log.last_alive(LISTED), now, LIST_ALIVE_S):
             return QUIET_LISTED_S
-        if _within(await self._log.last_alive(PUSHED), now, PUSHES_ALIVE_S):
-            return QUIET_PUSHED_S
+        for kind in (PUSHED, LISTENING):
+            if _within(await self._log.last_alive(kind), now, PUSHES_ALIVE_S):
+                return QUIET_PUSHED_S
         return 0.0
 
 

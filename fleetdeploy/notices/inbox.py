@@ -16,6 +16,8 @@ from fleetdeploy.ports import CredentialStore, NoticeLog, WallClock
 PUSHED: Final = "push"
 LISTED: Final = "list"
 """The ways of hearing from the platform, as `NoticeLog.note_alive` knows them."""
+LISTENING: Final = "listening"
+"""That a receiver has begun: the first push may take as long as a ticket does."""
 ALIVE_EVERY_S: Final = 20.0
 """How often a sign of life is written down; what goes by it waits for minutes."""
 UNAUTHORIZED: Final = "UNAUTHORIZED"
@@ -42,6 +44,10 @@ class Inbox:
         self._on_code = on_code
         self._on_notice = on_notice
         self._noted_alive = float("-inf")
+
+    async def begin_listening(self) -> None:
+        """Note that a receiver is up, before anything has come."""
+        await self._log.note_alive(LISTENING, self._now())
 
     async def take_pushed(self, push: Push) -> None:
         """Take what came to the receiver; it is durable on return, and the way here works."""

@@ -38,9 +38,10 @@ class TpAccess:
 
 
 class ListReader:
-    """Reads the list once in `every_s`, together with all other processes of the state directory.
+    """Reads the list once in `EVERY_S`, together with all other processes of the state directory.
 
-    `open_row` decrypts a row and raises `PushRefused`; `take` is durable when it returns.
+    `open_row` decrypts a row and raises `PushRefused`; `take` is durable when it returns;
+    `on_read` hears of each reading that went well, and must return at once.
     """
 
     def __init__(
@@ -50,16 +51,15 @@ class ListReader:
         take: Callable[[Push], Awaitable[None]],
         log: NoticeLog,
         clock: WallClock,
-        *,
-        every_s: float = EVERY_S,
+        on_read: Callable[[], None],
     ) -> None:
         self._access = access
         self._open_row = open_row
         self._take = take
         self._log = log
         self._clock = clock
-        self._every_s = every_s
-        self._pause_s = every_s
+        self._on_read = on_read
+        self._pause_s = EVERY_S
         self.problem: str = ""
 
     async def run(self) -> None:
@@ -72,14 +72,14 @@ class ListReader:
         """Read, unless another process has done so just now."""
         try:
             # A little less than the interval, so that our own pause is always long enough.
-            if not await self._log.take_turn(LISTED, self._now(), self._every_s * 0.9):
+            if not await self._log.take_turn(LISTED, self._now(), EVERY_S * 0.9):
                 return
             await self._read()
         except (PlatformError, StateUnusable) as error:
             self.problem = error.message
             self._pause_s = min(self._pause_s * 2, EVERY_MAX_S)
         else:
-            self._pause_s = self._every_s
+            self._pause_s = EVERY_S
 
     async def _read(self) -> None:
         """Take in all that came since the last reading, with overlap."""
@@ -125,6 +125,7 @@ class ListReader:
         self.problem = ""
         await self._log.set_cursor(LISTED, now)
         await self._log.note_alive(LISTED, now)
+        self._on_read()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()

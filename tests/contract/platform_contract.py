@@ -300,15 +300,24 @@ class PlatformContract:
             assert EffectKind.RELEASE not in effects(stage)
 
     @pytest.mark.parametrize(
-        ("authorization", "errno", "code"),
-        [("withdrawn", 50032, "authorization_missing"), ("no_scope", 45001, "scope_missing")],
+        ("authorization", "kind", "errno", "code"),
+        [
+            ("withdrawn", TokenRefused, 50032, "authorization_missing"),
+            ("no_scope", ClientMustAct, 45001, "scope_missing"),
+        ],
     )
     async def test_without_authorization_nothing_goes(
-        self, stages: Stages, authorization: str, errno: int, code: str
+        self,
+        stages: Stages,
+        authorization: str,
+        kind: type[TokenRefused | ClientMustAct],
+        errno: int,
+        code: str,
     ) -> None:
+        """That the relation is gone may be the token's trouble only: another one is tried."""
         async with stages(scenario({"authorization": authorization})) as stage:
             for call in (stage.client.packages(APP), stage.client.upload(APP, bundle())):
-                error = await stage.caught(ClientMustAct, call)
+                error = await stage.caught(kind, call)
                 assert (error.errno, error.code) == (errno, f"platform.{code}")
             assert effects(stage) == []
 

@@ -50,7 +50,7 @@ class RenewedTokens:
         return self._known[app_id]
 
     def refused(self, app_id: str, error: TokenRefused, token: str) -> None:
-        assert error.errno in (110, 111)
+        assert error.errno in (110, 111, 50032)
         assert token == self._known[app_id]
         self._known[app_id] = self._world.tokens[app_id]
 

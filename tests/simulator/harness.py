@@ -227,24 +227,30 @@ class Night:
             else _header(self.until)
         )
         state.apply(await journal.append(first))
-        return await self._rollout(journal, state).work()
+        self.rng = Random(f"{self.seed}/{self.lives}")
+        self.pacer = Pacer(Pace(self.rate), in_flight=self.in_flight)
+        self.paced = Paced(self.pacer, rng=self.rng)
+        self.made: Counter[str] = Counter()
+        return await self._go(journal, state)
 
-    def _rollout(self, journal: MemoryJournal, state: RunState) -> Rollout:
-        rng = Random(f"{self.seed}/{self.lives}")
-        pacer = Pacer(Pace(self.rate), in_flight=self.in_flight)
-        calls: Counter[str] = Counter()
-
-        def called(call: Call) -> None:
-            calls[call.endpoint] += 1
-            self.calls[call.endpoint] += 1
-            self.watcher.called(call)
-
+    async def _go(self, journal: MemoryJournal, state: RunState) -> RunState:
+        """Work on the run with what this process has: here tokens that somebody else keeps."""
         tokens = self.tokens or StaticTokens(self.world.tokens)
-        baidu = self.around_platform(BaiduPlatform(self.witness, tokens, on_call=called))
+        return await self._rollout(journal, state, tokens, self.feed).work()
+
+    def _called(self, call: Call) -> None:
+        self.made[call.endpoint] += 1
+        self.calls[call.endpoint] += 1
+        self.watcher.called(call)
+
+    def _rollout(
+        self, journal: MemoryJournal, state: RunState, tokens: TokenSource, feed: NoticeFeed | None
+    ) -> Rollout:
+        baidu = self.around_platform(BaiduPlatform(self.witness, tokens, on_call=self._called))
         self.steering = Steering(failures_allowed=self.failures_allowed)
         return Rollout(
             self.targets,
-            GuardedPlatform(baidu, Paced(pacer, rng=rng), tokens),
+            GuardedPlatform(baidu, self.paced, tokens),
             Ledger(self.around_journal(journal), state, self.watcher),
             self.steering,
             options=RunOptions(
@@ -255,8 +261,8 @@ class Night:
                 deadline_s=self.deadline_s,
                 grace_s=self.grace_s,
             ),
-            rng=rng,
-            gauges=Gauges(lambda: pacer.pace.rate, lambda: calls, self.feed),
+            rng=self.rng,
+            gauges=Gauges(lambda: self.pacer.pace.rate, lambda: self.made, feed),
         )
 
     def _hook(self, hook: Hook | None) -> Hook:

@@ -4,7 +4,7 @@ It changes nothing and knows nothing of what ought to be; `checkers.py` judges.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from http import HTTPStatus
 import anyio
 
 from fleetdeploy.core.records import AnyAppRecord, Entry
-from fleetdeploy.simulator.endpoints import ROUTES
+from fleetdeploy.simulator.endpoints import route_of
 from fleetdeploy.simulator.reading import params_of
 from fleetdeploy.storage.memory_journal import Moment
 from fleetdeploy.transport import Reply, Request, Transport
@@ -52,6 +52,7 @@ class Witness:
         self._written: dict[int, Entry] = {}
         self._last: dict[str, tuple[AnyAppRecord, bool]] = {}
         self.sent: list[Sent] = []
+        self.on_send: Callable[[str, Mapping[str, str]], None] = lambda _endpoint, _params: None
 
     def begin(self, life: int, entries: Iterable[Entry]) -> None:
         """A process begins; so much is in the journal that it found."""
@@ -77,12 +78,15 @@ class Witness:
 
     def _noted(self, request: Request) -> Sent:
         params = params_of(request)
+        route = route_of(request.path, params)
+        assert route is not None
+        self.on_send(route.endpoint, params)
         app_id = self._owner(params.get("access_token", ""))
         last, own = self._last.get(app_id, (None, False))
         sent = Sent(
             at=anyio.current_time(),
             life=self._life,
-            endpoint=ROUTES[request.path].endpoint,
+            endpoint=route.endpoint,
             app_id=app_id,
             package_id=params.get("package_id"),
             last=last,

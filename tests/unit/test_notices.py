@@ -193,6 +193,17 @@ async def test_silence_is_believed_while_pushes_come_and_longer_while_the_list_i
         assert feed.quiet_s == 0.0
 
 
+async def test_a_receiver_that_has_just_begun_is_given_the_time_of_two_tickets() -> None:
+    post = Post()
+    async with following(post) as (feed, _):
+        await post.inbox.begin_listening()
+        await anyio.sleep(2.0)
+        assert feed.quiet_s == QUIET_PUSHED_S
+        await anyio.sleep(PUSHES_ALIVE_S)
+        assert feed.quiet_s == 0.0
+    assert await post.log.last_alive(PUSHED) is None
+
+
 # The list of pushes.
 
 
@@ -227,7 +238,7 @@ def reader_of(post: Post, listing: Listing) -> ListReader:
         return "tp"
 
     access = TpAccess(listing, token, listing.tp_tokens.discard)
-    return ListReader(access, opened, post.inbox.take, post.log, post.wall)
+    return ListReader(access, opened, post.inbox.take, post.log, post.wall, post.nudge)
 
 
 async def test_the_list_is_read_page_by_page_from_a_day_back_and_then_with_overlap() -> None:
@@ -278,6 +289,7 @@ async def test_a_list_of_which_nothing_can_be_opened_is_not_relied_on() -> None:
 async def test_an_empty_list_is_alive() -> None:
     post = Post()
     await reader_of(post, Listing()).read_in_turn()
+    assert post.nudges == 1
     assert await post.log.last_alive(LISTED) == pytest.approx(post.wall.unix(), abs=1)
 
 
