@@ -7,7 +7,9 @@ from typing import Final, NoReturn
 
 import click
 
+from fleetdeploy.cli.auth import auth_command
 from fleetdeploy.cli.demo import demo_command
+from fleetdeploy.cli.doctor import doctor_command
 from fleetdeploy.cli.inspecting import packages_command
 from fleetdeploy.cli.listening import listen_command
 from fleetdeploy.cli.offline import schema_command, validate_command
@@ -39,7 +41,9 @@ COMMANDS: Final = (
     explain_command,
     report_command,
     packages_command,
+    auth_command,
     listen_command,
+    doctor_command,
     simulate_command,
     demo_command,
     schema_command,

@@ -7,7 +7,8 @@ from pathlib import Path
 from random import Random
 
 from fleetdeploy.cli.connect import Link, PaceLimits
-from fleetdeploy.cli.process import tool_version
+from fleetdeploy.cli.preflight import preflight
+from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.manifest import Manifest
@@ -15,6 +16,7 @@ from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
     PlannedApp,
+    PlanNote,
     RunRules,
     drifted,
     plan_app,
@@ -123,7 +125,8 @@ async def make_plan(
 ) -> Planned:
     """Look at every app and predict. Reads only.
 
-    Raises the platform's refusal where it would meet every app.
+    What is cheap to know beforehand is noted. Raises the platform's refusal where it would meet
+    every app.
     """
     before = look_back(state_dir, wish.app_ids)
     seen = await survey(link.platform, wish.app_ids, at_once=at_once)
@@ -139,8 +142,17 @@ async def make_plan(
         rules=wish.rules,
         waves=tuple(dict.fromkeys(target.wave for target in wish.targets)),
         apps=apps,
+        notes=await _notes(wish, link, settings),
     )
     return Planned(seal(plan), seen.looks(), before)
+
+
+async def _notes(wish: Wish, link: Link, settings: Settings) -> tuple[PlanNote, ...]:
+    """Look at the library and our own books; after the looks, which may have renewed the token."""
+    if link.credentials is None:
+        return ()
+    ours = settings.tokens_file is None
+    return await preflight(link.credentials, wish.targets, SystemClock().now(), ours=ours)
 
 
 def _check_credentials(seen: Survey) -> None:

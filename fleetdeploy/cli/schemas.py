@@ -5,6 +5,15 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from fleetdeploy.cli.render.auth_results import (
+    ConsentLink,
+    Imported,
+    Removed,
+    Rotations,
+    Sealing,
+    StoreKey,
+)
+from fleetdeploy.cli.render.credentials import CredentialList
 from fleetdeploy.cli.render.explain import Story
 from fleetdeploy.cli.render.history import History
 from fleetdeploy.cli.render.packages import Packages
@@ -12,6 +21,7 @@ from fleetdeploy.cli.render.problems import ErrorDocument, Problems
 from fleetdeploy.cli.render.pushes import Pushes
 from fleetdeploy.cli.render.report import Report
 from fleetdeploy.cli.render.validated import Validated
+from fleetdeploy.core.diagnosis import Diagnosis
 from fleetdeploy.core.manifest import manifest_schema
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.records import RECORDS
@@ -58,6 +68,14 @@ SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
     "explain": _of(Story, "fleetdeploy explain"),
     "packages": _of(Packages, "fleetdeploy packages"),
     "listen": _of(Pushes, "fleetdeploy listen"),
+    "auth-list": _of(CredentialList, "fleetdeploy auth list"),
+    "auth-import": _of(Imported, "fleetdeploy auth import"),
+    "auth-authorize": _of(ConsentLink, "fleetdeploy auth authorize"),
+    "auth-refresh": _of(Rotations, "fleetdeploy auth refresh"),
+    "auth-remove": _of(Removed, "fleetdeploy auth remove"),
+    "auth-key": _of(StoreKey, "fleetdeploy auth key"),
+    "auth-reseal": _of(Sealing, "fleetdeploy auth reseal"),
+    "doctor": _of(Diagnosis, "fleetdeploy doctor"),
     "validate": _of(Validated, "fleetdeploy validate"),
     "problems": _of(Problems, "fleetdeploy, problems of a manifest"),
     "error": _of(ErrorDocument, "fleetdeploy, an error"),

@@ -134,8 +134,20 @@ class RunRules(Value):
     endpoints: dict[str, float] = Field(default_factory=dict)
 
 
+class PlanNote(Value):
+    """Something to know before the run, of these apps or, without any, of the whole fleet.
+
+    It says what was true when the plan was made, and decides nothing.
+    """
+
+    code: str
+    message: str
+    app_ids: tuple[str, ...] = ()
+    hint: str = ""
+
+
 class Plan(Value):
-    """A whole plan. `digest` covers every other field; `check_digest` proves it."""
+    """A whole plan. `digest` covers every other field but `notes`; `check_digest` proves it."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
@@ -147,6 +159,7 @@ class Plan(Value):
     rules: RunRules
     waves: tuple[str, ...]
     apps: tuple[PlannedApp, ...]
+    notes: tuple[PlanNote, ...] = ()
     digest: str = ""
 
     @property
@@ -179,7 +192,9 @@ def check_digest(plan: Plan, where: str) -> None:
 
 
 def _digest(plan: Plan) -> str:
-    return hashlib.sha256(plan.model_dump_json(exclude={"digest"}).encode()).hexdigest()
+    # Plans were saved before there were notes: their digests must hold.
+    covered = plan.model_dump_json(exclude={"digest", "notes"})
+    return hashlib.sha256(covered.encode()).hexdigest()
 
 
 class Past(Value):

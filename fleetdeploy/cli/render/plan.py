@@ -24,7 +24,7 @@ from fleetdeploy.cli.render.layout import (
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import moment
-from fleetdeploy.core.plan import Action, Plan, PlannedApp
+from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote
 from fleetdeploy.model import Step
 
 SMALL_FLEET: Final = 40
@@ -124,7 +124,12 @@ def why(app: PlannedApp) -> str:
 def _text(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
     facts = columns([[label, safe(fact)] for label, fact in _facts(plan, style)])
     return paragraphs(
-        facts, _counts(plan), _lines(plan, rows, style), _unknowns(plan), _next(plan, style, saved)
+        facts,
+        _counts(plan),
+        _lines(plan, rows, style),
+        _unknowns(plan),
+        _notes(plan, style),
+        _next(plan, style, saved),
     )
 
 
@@ -224,6 +229,23 @@ def _unknowns(plan: Plan) -> str:
     return "not known:\n" + indented("\n".join(lines)) if lines else ""
 
 
+def _notes(plan: Plan, style: Style) -> str:
+    """Tell what should be known before the run; a line for each, its hint below."""
+    lines = []
+    for note in plan.notes:
+        apps = f" ({count_of(len(note.app_ids), 'app')}: {some(note.app_ids)})"
+        told = f"warning: {words(note.message)}{apps if note.app_ids else ''}"
+        lines.append(style.paint(told, Tone.CARE))
+        lines += [f"  hint: {words(note.hint)}"] if note.hint else []
+    return "\n".join(lines)
+
+
+def _markdown_note(note: PlanNote) -> str:
+    apps = f" ({count_of(len(note.app_ids), 'app')}: {code_ids(note.app_ids)})"
+    told = f"{safe_markdown(words(note.message))}{apps if note.app_ids else ''}"
+    return f"{told}. {safe_markdown(words(note.hint))}".rstrip()
+
+
 def _command(plan: Plan, saved: str) -> str:
     if saved:
         return f"fleetdeploy run --plan {shlex.quote(safe(saved))}"
@@ -248,6 +270,7 @@ def _markdown(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str
         f"**{safe_markdown(_counts(plan))}**",
         _markdown_rows(rows),
         "## Not known\n\n" + bullets(unknown) if unknown else "",
+        "## Warnings\n\n" + bullets(map(_markdown_note, plan.notes)) if plan.notes else "",
         next_markdown(_command(plan, saved)) if plan.has_changes else "Nothing to do.",
     )
 
