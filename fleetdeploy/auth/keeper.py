@@ -29,7 +29,14 @@ from fleetdeploy.core.credentials import (
     has_code,
 )
 from fleetdeploy.errors import ClientMustAct, FleetError, TokenRefused
-from fleetdeploy.ports import Authority, CredentialStore, WallClock
+from fleetdeploy.ports import (
+    Authority,
+    CredentialStore,
+    PushPage,
+    PushWindow,
+    TemplatePage,
+    WallClock,
+)
 
 LANDING_S: Final = 10.0
 """How long rotations under way may take to end when the keeper is closed: a few calls."""
@@ -185,6 +192,14 @@ class Credentials:
     tp: TpTokens
     store: CredentialStore
     authority: Authority
+
+    async def pushes(self, window: PushWindow) -> PushPage:
+        """Read a page of the platform's list of pushes; raises `PlatformError`s."""
+        return await self.tp.with_token(lambda token: self.authority.pushes(token, window))
+
+    async def templates(self, page: int) -> TemplatePage:
+        """Read a page of the template library; raises `PlatformError`s."""
+        return await self.tp.with_token(lambda token: self.authority.templates(token, page))
 
     @classmethod
     @asynccontextmanager

@@ -10,11 +10,11 @@ spent. Then the platform is asked for a code of the app and the code is exchange
 old refresh token is never sent again.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 
@@ -42,8 +42,6 @@ from fleetdeploy.errors import (
 )
 from fleetdeploy.model import Grant
 from fleetdeploy.ports import Authority, CredentialStore, WallClock
-
-T = TypeVar("T")
 
 RECOVERIES: Final = 6
 """Codes in a row whose exchange brings nothing, before the app is left for later."""
@@ -178,7 +176,7 @@ class Rotator:
         """
         for attempt in range(1, RECOVERIES + 1):
             try:
-                code = await self._with_tp_token(
+                code = await self._tp.with_token(
                     lambda tp_token: self._authority.retrieve_code(tp_token, app_id)
                 )
             except PlatformError as error:
@@ -187,26 +185,13 @@ class Rotator:
                     raise consent_needed(app_id, error) from None
                 raise
             try:
-                return await self._with_tp_token(partial(self._exchange, code.text))
+                return await self._tp.with_token(partial(self._exchange, code.text))
             except (FleetRefused, RateLimited):
                 raise
             except PlatformError:
                 # This code is spent or was not good; the next one is free.
                 await anyio.sleep(backoff_s(attempt, chance=self._rng.random(), max_s=30.0))
         raise _in_doubt(app_id, f"{RECOVERIES} codes in a row brought nothing")
-
-    async def _with_tp_token(self, call: Callable[[str], Awaitable[T]]) -> T:
-        """Make a call with the TP token, and once more with another if that one is refused."""
-        tp_token = await self._tp.token()
-        try:
-            return await call(tp_token)
-        except TokenRefused:
-            self._tp.refused(tp_token)
-        try:
-            return await call(await self._tp.token())
-        except TokenRefused as error:
-            refused = error
-        raise _tp_token_refused(refused)
 
     async def _exchange(self, code: str, tp_token: str) -> Grant:
         return await self._authority.exchange(tp_token, code)
@@ -238,16 +223,3 @@ def _in_doubt(app_id: str, why: str) -> NotSent:
         f"app {app_id}: there is no token yet: {why}",
         hint="it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
     )
-
-
-def _tp_token_refused(error: TokenRefused) -> FleetRefused:
-    """Say that a TP token which was just made is refused: no app can get a token."""
-    refused = FleetRefused(
-        error.code,
-        "the third-party platform's token is refused, and a new one as well",
-        hint="type `fleetdeploy doctor`; check FLEETDEPLOY_TP_CLIENT_ID and the ticket",
-        errno=error.errno,
-        msg=error.msg,
-    )
-    refused.credentials = True
-    return refused

@@ -4,16 +4,18 @@ A ticket may be used again (platform-api.md 3 says nothing else), so a lost answ
 nothing has to be announced before it is sent.
 """
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
 
 from fleetdeploy.core.credentials import Freshness, TpCredential, renew_tp, tp_freshness
-from fleetdeploy.errors import FleetRefused, PlatformError
+from fleetdeploy.errors import FleetRefused, PlatformError, TokenRefused
 from fleetdeploy.model import Grant
 from fleetdeploy.ports import Authority, CredentialStore, WallClock
+
+T = TypeVar("T")
 
 _NO_TICKET: Final = "auth.no_ticket"
 _BAD_TICKET: Final = "platform.ticket_refused"
@@ -57,6 +59,22 @@ class TpTokens:
         elif self._freshness(self._known) is Freshness.DUE and not self._renewing.locked():
             self._tasks.start_soon(self._renew_early)
         return self._known.access_token
+
+    async def with_token(self, call: Callable[[str], Awaitable[T]]) -> T:
+        """Make a call with the token, and once more with another if that one is refused.
+
+        Raises what the call raises, and `FleetRefused` where a new token is refused as well.
+        """
+        token = await self.token()
+        try:
+            return await call(token)
+        except TokenRefused:
+            self.refused(token)
+        try:
+            return await call(await self.token())
+        except TokenRefused as error:
+            refusal = error
+        raise _new_one_refused(refusal)
 
     def refused(self, token: str) -> None:
         """Be told that the platform refused this token: it is not given again."""
@@ -111,3 +129,16 @@ class TpTokens:
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _new_one_refused(error: TokenRefused) -> FleetRefused:
+    """Say that a token which was just made is refused: no app can get one."""
+    refused = FleetRefused(
+        error.code,
+        "the third-party platform's token is refused, and a new one as well",
+        hint="type `fleetdeploy doctor`; check FLEETDEPLOY_TP_CLIENT_ID and the ticket",
+        errno=error.errno,
+        msg=error.msg,
+    )
+    refused.credentials = True
+    return refused

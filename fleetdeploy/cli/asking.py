@@ -15,7 +15,7 @@ import anyio
 from fleetdeploy.auth.keeper import Credentials
 from fleetdeploy.baidu.events import PushReader
 from fleetdeploy.cli.connect import Link
-from fleetdeploy.cli.preflight import as_tp, read_library
+from fleetdeploy.cli.preflight import read_library
 from fleetdeploy.core.app_checks import CALLS_SPENT, AppSeen
 from fleetdeploy.core.credentials import AppCredential, Freshness, TpCredential, app_freshness
 from fleetdeploy.core.library import Library
@@ -153,7 +153,7 @@ async def _library(
 
 async def _listed(credentials: Credentials, opener: PushReader, now: float) -> Listed:
     window = PushWindow(int(now) - LIST_BACK_S, int(now))
-    page = await as_tp(credentials, lambda token: credentials.authority.pushes(token, window))
+    page = await credentials.pushes(window)
     return Listed(len(page.rows), sum(_opens(opener, row) for row in page.rows))
 
 

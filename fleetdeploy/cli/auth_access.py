@@ -4,7 +4,7 @@ They keep the pace of one-off commands, whatever they do.
 """
 
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -21,7 +21,7 @@ from fleetdeploy.cli.options import Desk
 from fleetdeploy.cli.vault import client_id_of, keep_credentials
 from fleetdeploy.cli.watching import Watcher, open_watcher
 from fleetdeploy.core.pace import Pace
-from fleetdeploy.errors import FleetRefused, SettingsInvalid, TokenRefused, UsageInvalid
+from fleetdeploy.errors import SettingsInvalid, UsageInvalid
 from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
@@ -62,27 +62,6 @@ async def open_access(desk: Desk) -> AsyncGenerator[Access]:
         authority = authority_on(settings, transport, paced, watcher.called)
         async with keep_credentials(settings, authority, rng) as credentials:
             yield Access(credentials, transport, paced, watcher)
-
-
-async def with_tp_token(credentials: Credentials, call: Callable[[str], Awaitable[T]]) -> T:
-    """Make a call with the TP token, and once more with another if that one is refused."""
-    tp_token = await credentials.tp.token()
-    try:
-        return await call(tp_token)
-    except TokenRefused:
-        credentials.tp.refused(tp_token)
-    try:
-        return await call(await credentials.tp.token())
-    except TokenRefused as error:
-        refused = FleetRefused(
-            error.code,
-            "the third-party platform's token is refused, and a new one as well",
-            hint="check FLEETDEPLOY_TP_CLIENT_ID and the ticket",
-            errno=error.errno,
-            msg=error.msg,
-        )
-    refused.credentials = True
-    raise refused
 
 
 def check_app_ids(app_ids: tuple[str, ...]) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from fleetdeploy.cli.auth_access import (
     check_app_ids,
     open_access,
     read_stdin,
-    with_tp_token,
 )
 from fleetdeploy.cli.auth_exchange import Exchange
 from fleetdeploy.cli.auth_rotating import exit_code_of
@@ -112,7 +111,7 @@ def _check_uri(uri: str) -> None:
 async def _print_link(desk: Desk, redirect_uri: str, app_id: str | None) -> ExitCode:
     async with open_access(desk) as access:
         authority = access.credentials.authority
-        code = await with_tp_token(access.credentials, authority.pre_auth_code)
+        code = await access.credentials.tp.with_token(authority.pre_auth_code)
         ends = SystemClock().now().timestamp() + code.expires_in_s
         following = f"fleetdeploy auth authorize {app_id or 'APP'} --code-file -"
         link = consent_link(client_id_of(desk.settings), redirect_uri, code.text)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from fleetdeploy.auth.keeper import Credentials
-from fleetdeploy.cli.auth_access import with_tp_token
 from fleetdeploy.cli.auth_rotating import rotated
 from fleetdeploy.cli.render.auth_results import RotationRow, failed_row
 from fleetdeploy.cli.render.credentials import instant
@@ -63,8 +62,8 @@ class Exchange:
         await credentials.tp.token()
         before, claimed = await self._claim(code)
         try:
-            grant = await with_tp_token(
-                credentials, lambda token: credentials.authority.exchange(token, code.text)
+            grant = await credentials.tp.with_token(
+                lambda token: credentials.authority.exchange(token, code.text)
             )
         except (NotSent, RateLimited, FleetRefused):
             await self._take_back(before, claimed)

@@ -20,7 +20,7 @@ from fleetdeploy.core.addresses import is_loopback
 from fleetdeploy.errors import PlatformError, SettingsInvalid, StateUnusable, UsageInvalid
 from fleetdeploy.notices.feed import LogFeed
 from fleetdeploy.notices.inbox import Inbox
-from fleetdeploy.notices.listing import ListReader, TpAccess
+from fleetdeploy.notices.listing import ListReader
 from fleetdeploy.ports import CredentialStore
 from fleetdeploy.receiver.limits import Address
 from fleetdeploy.receiver.results import Result
@@ -99,8 +99,9 @@ async def _reading(
     feed: LogFeed,
 ) -> AsyncGenerator[None]:
     """Read the list of pushes while the block runs."""
-    access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
-    reader = ListReader(access, opener.open_row, inbox.take, log, SystemClock(), feed.nudge)
+    reader = ListReader(
+        credentials.pushes, opener.open_row, inbox.take, log, SystemClock(), feed.nudge
+    )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(reader.run)
         yield

@@ -1,9 +1,8 @@
 """What can be learnt of the fleet without a call for each app: the library, and known consents."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
-from typing import Final, TypeVar
+from typing import Final
 
 import anyio
 
@@ -18,9 +17,7 @@ from fleetdeploy.core.library import (
 )
 from fleetdeploy.core.plan import PlanNote
 from fleetdeploy.core.targets import Target
-from fleetdeploy.errors import FleetError, TokenRefused
-
-T = TypeVar("T")
+from fleetdeploy.errors import FleetError
 
 PATIENCE_S: Final = 15.0
 """A plan does not wait longer for what it only notes; a page takes a second."""
@@ -70,18 +67,8 @@ async def read_library(credentials: Credentials, wanted: frozenset[str]) -> Libr
     library = Library()
     for page in range(1, PAGES_MAX + 1):
         before = library.ids
-        read = await as_tp(credentials, partial(credentials.authority.templates, page=page))
+        read = await credentials.templates(page)
         library = with_page(library, read.templates, read.total)
         if library.ids == before or wanted <= library.ids:
             break
     return library
-
-
-async def as_tp(credentials: Credentials, call: Callable[[str], Awaitable[T]]) -> T:
-    """Make a call with the TP token, and once more with another if that one is refused."""
-    token = await credentials.tp.token()
-    try:
-        return await call(token)
-    except TokenRefused:
-        credentials.tp.refused(token)
-    return await call(await credentials.tp.token())

@@ -6,15 +6,15 @@ nobody says then that it is alive, and apps are looked at one by one as before.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import anyio
 
-from fleetdeploy.errors import PlatformError, PushRefused, StateUnusable, TokenRefused
+from fleetdeploy.errors import PlatformError, PushRefused, StateUnusable
 from fleetdeploy.model import Push
 from fleetdeploy.notices.inbox import LISTED
-from fleetdeploy.ports import Authority, NoticeLog, PushPage, PushWindow, WallClock
+from fleetdeploy.ports import NoticeLog, PushPage, PushWindow, WallClock
 
 EVERY_S: Final = 60.0
 EVERY_MAX_S: Final = 15 * 60.0
@@ -28,13 +28,8 @@ PAGES_MAX: Final = 50
 """A bound on one reading: 5,000 pushes in the window; the rest comes with the next one."""
 
 
-@dataclass(frozen=True, slots=True)
-class TpAccess:
-    """How the list is asked: the platform's side, and a token for it."""
-
-    authority: Authority
-    token: Callable[[], Awaitable[str]]
-    refused: Callable[[str], None]
+Ask = Callable[[PushWindow], Awaitable[PushPage]]
+"""Reads one page, with a TP token that works; raises `PlatformError`."""
 
 
 class ListReader:
@@ -46,14 +41,14 @@ class ListReader:
 
     def __init__(
         self,
-        access: TpAccess,
+        ask: Ask,
         open_row: Callable[[str], Push],
         take: Callable[[Push], Awaitable[None]],
         log: NoticeLog,
         clock: WallClock,
         on_read: Callable[[], None],
     ) -> None:
-        self._access = access
+        self._ask = ask
         self._open_row = open_row
         self._take = take
         self._log = log
@@ -89,21 +84,13 @@ class ListReader:
         window = PushWindow(int(max(start, now - BACK_MAX_S)), int(now))
         rows, opened = 0, 0
         for _ in range(PAGES_MAX):
-            page = await self._page(window)
+            page = await self._ask(window)
             rows += len(page.rows)
             opened += await self._take_all(page.rows)
             window = replace(window, offset=window.offset + window.count)
             if page.listed < window.count:
                 break
         await self._conclude(now, readable=bool(opened) or not rows)
-
-    async def _page(self, window: PushWindow) -> PushPage:
-        token = await self._access.token()
-        try:
-            return await self._access.authority.pushes(token, window)
-        except TokenRefused:
-            self._access.refused(token)
-        return await self._access.authority.pushes(await self._access.token(), window)
 
     async def _take_all(self, rows: Sequence[str]) -> int:
         """Take in what can be opened; return how many that were."""

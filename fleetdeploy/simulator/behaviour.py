@@ -202,8 +202,8 @@ class AuthRules(Model):
     push_code_lifetime_s: Lifetime = 60.0
     recovered_code_lifetime_s: Lifetime = 18000.0
     tp_app_id: Annotated[int, Field(ge=1, lt=2**63)] = 17_328_232
-    push_token: Annotated[str, Field(pattern=r"^[!-~]{1,64}$")] = "simulated-push-token"  # noqa: S105 - as known as the simulator itself
-    push_aes_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{43}$")] = (
+    push_token: Annotated[str, Field(pattern=r"^[!-~]{1,64}$", repr=False)] = "simulated-push-token"  # noqa: S105 - as known as the simulator itself
+    push_aes_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9]{43}$", repr=False)] = (
         "SimulatedKeyOfThePushesThatIsNoSecretAtAll1"
     )
 

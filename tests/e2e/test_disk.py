@@ -80,12 +80,12 @@ def check_resumes(stage: Stage) -> None:
 def test_j1_a_full_disk_stops_a_run_that_goes_on_when_there_is_room(tmp_path: Path) -> None:
     state = tmp_path / "state"
     with tiny_file_system(state), open_stage(tmp_path, apps=APPS) as stage:
-        # What the log of notices takes is taken before, so that the room left is the journal's.
-        SqliteNoticeLog.open(state, SystemClock()).close()
         filler = state / "filler"
-        free = os.statvfs(state)
-        filler.write_bytes(bytes(free.f_bavail * free.f_frsize - ROOM))
-        result = stage.run("run", stage.manifest(), "-q")
+        # What the log of notices takes is taken before, so that the room left is the journal's.
+        with SqliteNoticeLog.open(state, SystemClock()):
+            free = os.statvfs(state)
+            filler.write_bytes(bytes(free.f_bavail * free.f_frsize - ROOM))
+            result = stage.run("run", stage.manifest(), "-q")
         check_told(result, stage, "No space left on device")
         check_written_before_sent(stage)
         filler.unlink()

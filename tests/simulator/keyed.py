@@ -22,7 +22,7 @@ from fleetdeploy.errors import PushRefused, StateUnusable
 from fleetdeploy.guards.authority import GuardedAuthority
 from fleetdeploy.notices.feed import LogFeed
 from fleetdeploy.notices.inbox import Inbox
-from fleetdeploy.notices.listing import ListReader, TpAccess
+from fleetdeploy.notices.listing import ListReader
 from fleetdeploy.simulator.desk import REFRESH
 from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.pusher import deliver
@@ -111,8 +111,9 @@ class KeyedNight(Night):
         inbox = Inbox(
             store, self.log, wall, on_code=credentials.keeper.exchange, on_notice=feed.nudge
         )
-        access = TpAccess(credentials.authority, credentials.tp.token, credentials.tp.refused)
-        reader = ListReader(access, opener.open_row, inbox.take, self.log, wall, feed.nudge)
+        reader = ListReader(
+            credentials.pushes, opener.open_row, inbox.take, self.log, wall, feed.nudge
+        )
         async with anyio.create_task_group() as tasks:
             if self.listed:
                 tasks.start_soon(reader.run)

@@ -286,7 +286,8 @@ async def test_a_stored_tp_token_that_is_refused_is_told_as_such() -> None:
         seen = await ask_tp(
             at.credentials, budget(), Answers(Quiet()), WANTED, None, at.wall.unix()
         )
-    assert seen.token is TP_REFUSED
+    assert isinstance(seen.token, FleetRefused)
+    assert (seen.token.code, seen.token.credentials) == (TP_REFUSED.code, True)
 
 
 @pytest.mark.anyio

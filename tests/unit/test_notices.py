@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 import pytest
@@ -25,11 +26,10 @@ from fleetdeploy.notices.listing import (
     FIRST_BACK_S,
     OVERLAP_S,
     ListReader,
-    TpAccess,
 )
 from fleetdeploy.ports import PushPage, PushWindow
 from fleetdeploy.storage.memory_store import MemoryDisk, MemoryNoticeLog, MemoryStore
-from tests.unit.auth_builders import APP, TP_REFUSED, Desk, Wall
+from tests.unit.auth_builders import APP, Desk, Wall
 
 pytestmark = pytest.mark.anyio
 
@@ -233,12 +233,9 @@ def opened(row: str) -> Push:
 
 
 def reader_of(post: Post, listing: Listing) -> ListReader:
-    async def token() -> str:
-        listing.tp_tokens.add("tp")
-        return "tp"
-
-    access = TpAccess(listing, token, listing.tp_tokens.discard)
-    return ListReader(access, opened, post.inbox.take, post.log, post.wall, post.nudge)
+    listing.tp_tokens.add("tp")
+    ask = partial(listing.pushes, "tp")
+    return ListReader(ask, opened, post.inbox.take, post.log, post.wall, post.nudge)
 
 
 async def test_the_list_is_read_page_by_page_from_a_day_back_and_then_with_overlap() -> None:
@@ -325,11 +322,3 @@ async def test_several_processes_read_the_list_together_once_a_minute() -> None:
             for reader in readers:
                 tasks.start_soon(reader.run)
     assert 55 <= len(listing.windows) <= 70
-
-
-async def test_a_refused_tp_token_is_replaced_within_the_reading() -> None:
-    post, listing = Post(), Listing()
-    listing.fail.append(TP_REFUSED)
-    listing.rows = [(post.wall.unix(), "row")]
-    await reader_of(post, listing).read_in_turn()
-    assert len(await post.notices()) == 1

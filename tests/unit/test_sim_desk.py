@@ -5,6 +5,8 @@ from copy import deepcopy
 from dataclasses import replace
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fleetdeploy.simulator import numbered
 from fleetdeploy.simulator.api import Api
@@ -363,6 +365,50 @@ def test_tokens_live_by_the_clock_of_the_wire() -> None:
     reply = api.deliver(get(world, "package/get"), 36_010.0, wire_now=3600.0).reply
     assert reply is not None
     assert body_of(reply)["error_code"] == 111
+
+
+def test_tp_tokens_can_be_voided_all_at_once() -> None:
+    world = make_world()
+    token = tp_token(world)
+    world.desk.void_tp_tokens()
+    assert said(world, tp_get(token, "tp/createpreauthcode"))["error_code"] == 110
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from(["refresh", "exchange", "retrieve"]), st.integers(0, 9))))
+def test_whatever_comes_works_once_and_every_repeat_is_on_the_books(
+    moves: list[tuple[str, int]],
+) -> None:
+    """Held against the plainest model there is: what works now, and what was presented."""
+    world = make_world()
+    desk = world.desk
+    live, refresh_tokens, codes = desk.refresh_token(APP), [desk.refresh_token(APP)], [""]
+    presented: set[str] = set()
+    repeats = 0
+    for what, choice in moves:
+        if what == "retrieve":
+            codes.append(str(desk.retrieve(APP, 0.0)))
+            continue
+        texts = refresh_tokens if what == "refresh" else codes
+        text = texts[-1 - choice % len(texts)]
+        ought = text == live if what == "refresh" else text not in presented | {""}
+        repeats += text in presented
+        answer = desk.refresh(text, 0.0) if what == "refresh" else desk.exchange(text, 0.0)
+        assert isinstance(answer, Pair) == ought
+        presented |= {text} - {""}
+        if isinstance(answer, Pair):
+            live = answer.refresh_token
+            refresh_tokens.append(live)
+        assert desk.refresh_token(APP) == live
+        assert desk.reused_count == repeats
+    assert world.desk.refreshed + world.desk.exchanged == len(refresh_tokens) - 1
+
+
+def test_the_keys_of_the_pushes_are_in_no_repr() -> None:
+    rules = Scenario().auth
+    text = repr(Scenario()) + repr(rules)
+    assert rules.push_token not in text
+    assert rules.push_aes_key not in text
 
 
 def test_the_report_counts_and_names_no_secret() -> None:
