@@ -1,27 +1,23 @@
 """The commands about credentials: `fleetdeploy auth`."""
 
-import click
+from typing import Final
 
-from fleetdeploy.cli.auth_authorizing import authorize_command
-from fleetdeploy.cli.auth_keeping import import_command, list_command, remove_command
-from fleetdeploy.cli.auth_keys import key_command, reseal_command, unseal_command
-from fleetdeploy.cli.auth_rotating import recover_command, refresh_command
+from fleetdeploy.cli.lazy import LazyGroup
 
+COMMANDS: Final = {
+    "import": "fleetdeploy.cli.auth_keeping:import_command",
+    "list": "fleetdeploy.cli.auth_keeping:list_command",
+    "authorize": "fleetdeploy.cli.auth_authorizing:authorize_command",
+    "refresh": "fleetdeploy.cli.auth_rotating:refresh_command",
+    "recover": "fleetdeploy.cli.auth_rotating:recover_command",
+    "remove": "fleetdeploy.cli.auth_keeping:remove_command",
+    "key": "fleetdeploy.cli.auth_keys:key_command",
+    "reseal": "fleetdeploy.cli.auth_keys:reseal_command",
+    "unseal": "fleetdeploy.cli.auth_keys:unseal_command",
+}
 
-@click.group("auth")
-def auth_command() -> None:
-    """Keep the credentials of apps: bring, look, renew, forget."""
-
-
-for command in (
-    import_command,
-    list_command,
-    authorize_command,
-    refresh_command,
-    recover_command,
-    remove_command,
-    key_command,
-    reseal_command,
-    unseal_command,
-):
-    auth_command.add_command(command)
+auth_command = LazyGroup(
+    "auth",
+    places=COMMANDS,
+    help="Keep the credentials of apps: bring, look, renew, forget.",
+)

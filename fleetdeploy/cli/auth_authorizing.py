@@ -13,13 +13,8 @@ import anyio
 import click
 
 from fleetdeploy.baidu.auth_wire import consent_link
-from fleetdeploy.cli.auth_access import (
-    Access,
-    at_a_terminal,
-    check_app_ids,
-    open_access,
-    read_stdin,
-)
+from fleetdeploy.cli.auth_access import Access, open_access
+from fleetdeploy.cli.auth_asking import at_a_terminal, check_app_ids, read_stdin
 from fleetdeploy.cli.auth_exchange import Exchange
 from fleetdeploy.cli.auth_rotating import exit_code_of
 from fleetdeploy.cli.options import Desk, common

@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 import click
 
-from fleetdeploy.cli.auth_access import check_app_ids, confirm, note_tokens_file, read_stdin
+from fleetdeploy.cli.auth_asking import check_app_ids, confirm, note_tokens_file, read_stdin
 from fleetdeploy.cli.options import Desk, common, selection
 from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.auth_results import (

@@ -3,7 +3,7 @@
 import anyio
 import click
 
-from fleetdeploy.cli.auth_access import confirm
+from fleetdeploy.cli.auth_asking import confirm
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.render.auth_results import Sealing, StoreKey, render_key, render_sealing
 from fleetdeploy.cli.settings import KEY_SOURCES, Settings

@@ -9,7 +9,8 @@ import anyio
 import click
 
 from fleetdeploy.auth.keeper import Credentials, Keeper
-from fleetdeploy.cli.auth_access import check_app_ids, open_access
+from fleetdeploy.cli.auth_access import open_access
+from fleetdeploy.cli.auth_asking import check_app_ids
 from fleetdeploy.cli.connect import ONE_OFF
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.process import Interrupts, SystemClock

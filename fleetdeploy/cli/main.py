@@ -7,49 +7,41 @@ from typing import Final, NoReturn
 
 import click
 
-from fleetdeploy.cli.auth import auth_command
-from fleetdeploy.cli.demo import demo_command
-from fleetdeploy.cli.doctor import doctor_command
-from fleetdeploy.cli.inspecting import packages_command
-from fleetdeploy.cli.listening import listen_command
-from fleetdeploy.cli.offline import schema_command, validate_command
+from fleetdeploy.cli.lazy import LazyGroup
 from fleetdeploy.cli.options import style_of_stderr, wants_json
 from fleetdeploy.cli.process import tool_version
 from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
 from fleetdeploy.cli.render.style import Output
-from fleetdeploy.cli.rollouts import plan_command, resume_command, run_command
-from fleetdeploy.cli.simulating import simulate_command
 from fleetdeploy.cli.streams import settle, write_error, write_out
-from fleetdeploy.cli.views import explain_command, history_command, report_command, status_command
 from fleetdeploy.engine.run import first_of
 from fleetdeploy.errors import ExitCode, FleetError, FleetRefused, ManifestInvalid
 
+COMMANDS: Final = {
+    "validate": "fleetdeploy.cli.offline:validate_command",
+    "plan": "fleetdeploy.cli.rollouts:plan_command",
+    "run": "fleetdeploy.cli.rollouts:run_command",
+    "resume": "fleetdeploy.cli.rollouts:resume_command",
+    "status": "fleetdeploy.cli.views:status_command",
+    "history": "fleetdeploy.cli.views:history_command",
+    "explain": "fleetdeploy.cli.views:explain_command",
+    "report": "fleetdeploy.cli.views:report_command",
+    "packages": "fleetdeploy.cli.inspecting:packages_command",
+    "auth": "fleetdeploy.cli.auth:auth_command",
+    "listen": "fleetdeploy.cli.listening:listen_command",
+    "doctor": "fleetdeploy.cli.doctor:doctor_command",
+    "simulate": "fleetdeploy.cli.simulating:simulate_command",
+    "demo": "fleetdeploy.cli.demo:demo_command",
+    "schema": "fleetdeploy.cli.offline:schema_command",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(tool_version(), prog_name="fleetdeploy")
-def cli() -> None:
-    """Roll a template out to hundreds of Baidu Smart Programs: nothing twice, resumable."""
-
-
-COMMANDS: Final = (
-    validate_command,
-    plan_command,
-    run_command,
-    resume_command,
-    status_command,
-    history_command,
-    explain_command,
-    report_command,
-    packages_command,
-    auth_command,
-    listen_command,
-    doctor_command,
-    simulate_command,
-    demo_command,
-    schema_command,
+cli = click.version_option(tool_version(), prog_name="fleetdeploy")(
+    LazyGroup(
+        "fleetdeploy",
+        places=COMMANDS,
+        help="Roll a template out to hundreds of Baidu Smart Programs: nothing twice, resumable.",
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    )
 )
-for command in COMMANDS:
-    cli.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

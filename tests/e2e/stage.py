@@ -203,6 +203,7 @@ class Stage:
     settings: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
+    writes_bytecode: bool = True
 
     @property
     def state(self) -> Path:
@@ -283,7 +284,7 @@ class Stage:
         return {
             "PATH": os.environ["PATH"],
             # A command that may not write files of any size would leave torn bytecode behind.
-            "PYTHONDONTWRITEBYTECODE": "1",
+            **({} if self.writes_bytecode else {"PYTHONDONTWRITEBYTECODE": "1"}),
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
             **{f"FLEETDEPLOY_{name}": value for name, value in ours.items() if value},
