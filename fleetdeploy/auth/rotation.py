@@ -31,6 +31,7 @@ from fleetdeploy.core.credentials import (
     need_consent,
     succeed,
 )
+from fleetdeploy.core.endings import CONSENT_NEEDED, IN_DOUBT
 from fleetdeploy.core.polling import backoff_s
 from fleetdeploy.errors import (
     ClientMustAct,
@@ -209,17 +210,13 @@ class Rotator:
 def consent_needed(app_id: str, error: PlatformError | None = None) -> ClientMustAct:
     """Say that only the client can help, and how."""
     return ClientMustAct(
-        "auth.consent_needed",
-        f"app {app_id}: the client has withdrawn its authorization, or never gave it",
-        hint="send the client the link of `fleetdeploy auth authorize APP`; the next run goes on",
+        CONSENT_NEEDED.code,
+        f"app {app_id}: {CONSENT_NEEDED.meaning}",
+        hint=CONSENT_NEEDED.hint,
         errno=error.errno if error else None,
         msg=error.msg if error else None,
     )
 
 
 def _in_doubt(app_id: str, why: str) -> NotSent:
-    return NotSent(
-        "auth.in_doubt",
-        f"app {app_id}: there is no token yet: {why}",
-        hint="it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
-    )
+    return NotSent(IN_DOUBT.code, f"app {app_id}: there is no token yet: {why}", hint=IN_DOUBT.hint)

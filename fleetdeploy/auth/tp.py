@@ -11,13 +11,13 @@ import anyio
 from anyio.abc import TaskGroup
 
 from fleetdeploy.core.credentials import Freshness, TpCredential, renew_tp, tp_freshness
+from fleetdeploy.core.endings import NO_TICKET
 from fleetdeploy.errors import FleetRefused, PlatformError, TokenRefused
 from fleetdeploy.model import Grant
 from fleetdeploy.ports import Authority, CredentialStore, WallClock
 
 T = TypeVar("T")
 
-_NO_TICKET: Final = "auth.no_ticket"
 _BAD_TICKET: Final = "platform.ticket_refused"
 
 
@@ -104,12 +104,7 @@ class TpTokens:
     async def _grant(self, known: TpCredential) -> Grant:
         """Try the ticket that was pushed, then the one from the settings."""
         tickets = [ticket for ticket in (known.ticket, self._ticket) if ticket]
-        refusal = FleetRefused(
-            _NO_TICKET,
-            "there is no ticket of the third-party platform yet",
-            hint="run the receiver, which is sent one every 10 minutes, or set "
-            "FLEETDEPLOY_TP_TICKET",
-        )
+        refusal = FleetRefused(NO_TICKET.code, NO_TICKET.meaning, hint=NO_TICKET.hint)
         refusal.credentials = True
         for ticket in dict.fromkeys(tickets):
             try:

@@ -260,13 +260,6 @@ STOPS = (
         credentials=True,
     ),
     Cause(
-        "auth.no_ticket",
-        FleetRefused,
-        "there is no ticket of the third-party platform yet",
-        "run the receiver, which is sent one every 10 minutes, or set `FLEETDEPLOY_TP_TICKET`",
-        credentials=True,
-    ),
-    Cause(
         "platform.template_gone",
         FleetRefused,
         "the template is withdrawn or does not exist",

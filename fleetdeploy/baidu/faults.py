@@ -120,18 +120,6 @@ TOKENS = (
         "add the app to the tokens file, or to our own credentials with `fleetdeploy auth import` "
         "or `fleetdeploy auth authorize APP`; then run again",
     ),
-    Cause(
-        "auth.consent_needed",
-        ClientMustAct,
-        "the client has withdrawn its authorization, or never gave it",
-        "send the client the link of `fleetdeploy auth authorize APP`; the next run goes on",
-    ),
-    Cause(
-        "auth.in_doubt",
-        NotSent,
-        "the answer to a token call was lost, and no new token could be had so far",
-        "it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
-    ),
 )
 
 ANSWERS = (

@@ -9,7 +9,6 @@ which the next rotation recovers from.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Final
 
 from fleetdeploy.auth.keeper import Credentials
 from fleetdeploy.cli.auth_rotating import rotated
@@ -25,6 +24,7 @@ from fleetdeploy.core.credentials import (
     succeed,
     take_code,
 )
+from fleetdeploy.core.endings import CODE_OF_ANOTHER_APP, CODE_UNCHECKED, CONSENT_NEEDED
 from fleetdeploy.errors import (
     ClientMustAct,
     FleetRefused,
@@ -38,9 +38,6 @@ from fleetdeploy.ports import CredentialStore, WallClock
 
 Whose = Callable[[Grant], Awaitable[str]]
 """Tells which app a pair is of; empty where the platform does not say."""
-
-_OF_ANOTHER: Final = "auth.code_of_another_app"
-_CONSENT_NEEDED: Final = "auth.consent_needed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,11 +114,15 @@ class Exchange:
         app_id = before.app_id
         row = await rotated(self.credentials.keeper, app_id, Rotation.RECOVER)
         if row.renewed:
-            return row if wrong.code != _OF_ANOTHER else failed_row(app_id, wrong, renewed=True)
-        if before == AppCredential(app_id) and row.error and row.error.code == _CONSENT_NEEDED:
+            return (
+                row
+                if wrong.code != CODE_OF_ANOTHER_APP.code
+                else failed_row(app_id, wrong, renewed=True)
+            )
+        if before == AppCredential(app_id) and row.error and row.error.code == CONSENT_NEEDED.code:
             # Nothing was known of it, and nothing is: the id may have been mistyped.
             await self._store.remove_app(app_id)
-        if row.error and wrong.code != _OF_ANOTHER:
+        if row.error and wrong.code != CODE_OF_ANOTHER_APP.code:
             wrong.message += f"; nor does the platform give another: {row.error.message}"
         return failed_row(app_id, wrong)
 
@@ -135,7 +136,7 @@ class Exchange:
 
 def _another_app(app_id: str, owner: str) -> ClientMustAct:
     return ClientMustAct(
-        _OF_ANOTHER,
+        CODE_OF_ANOTHER_APP.code,
         f"the code was app {owner}'s and not app {app_id}'s; its tokens were not kept",
         hint=f"the code is spent: type `fleetdeploy auth recover {owner}` for tokens of that app",
     )
@@ -143,11 +144,10 @@ def _another_app(app_id: str, owner: str) -> ClientMustAct:
 
 def _untold(app_id: str) -> ClientMustAct:
     return ClientMustAct(
-        "auth.code_unchecked",
+        CODE_UNCHECKED.code,
         f"the platform does not tell whether the code was app {app_id}'s, so its tokens were not "
         "kept",
-        hint="try `fleetdeploy auth recover APP` later; if you are sure, get another code and give "
-        "--unchecked",
+        hint=CODE_UNCHECKED.hint,
     )
 
 

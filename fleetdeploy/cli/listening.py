@@ -70,7 +70,7 @@ async def _credentials(desk: Desk, watcher: Watcher) -> AsyncGenerator[Credentia
 
 
 async def _until_signal(desk: Desk, credentials: Credentials | None) -> None:
-    interrupts = Interrupts(desk.say)
+    interrupts = Interrupts(lambda _: desk.say("finishing what is under way"))
     async with anyio.create_task_group() as tasks:
         if credentials is not None:
             tasks.start_soon(keep_tp_token, credentials)

@@ -278,6 +278,8 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
     """Create the run, work on it, and tell how it ended."""
     for error in planned.before.unreadable:
         rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {error.message}")
+    for note in planned.plan.notes:
+        rig.desk.say(f"note: {note.message}")
     async with take_new(rig.desk.state_dir, planned) as seat:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
         manner = rig.left(manner)

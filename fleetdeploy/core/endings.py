@@ -122,6 +122,38 @@ BUDGET_EXCEEDED = Ending(
     "look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
 )
 
+NO_TICKET = Ending(
+    "auth.no_ticket",
+    "there is no ticket of the third-party platform yet",
+    "stops the run (exit 14)",
+    "run the receiver, which is sent one every 10 minutes, or set `FLEETDEPLOY_TP_TICKET`",
+)
+CONSENT_NEEDED = Ending(
+    "auth.consent_needed",
+    "the client has withdrawn its authorization, or never gave it",
+    "app ends `blocked`",
+    "send the client the link of `fleetdeploy auth authorize APP`; the next run goes on",
+)
+IN_DOUBT = Ending(
+    "auth.in_doubt",
+    "the answer to a token call was lost, and no new token could be had so far",
+    "tries again",
+    "it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
+)
+CODE_OF_ANOTHER_APP = Ending(
+    "auth.code_of_another_app",
+    "the code that was brought is another app's",
+    "throws the tokens away (exit 3)",
+    "the code is spent: type `fleetdeploy auth recover APP` for tokens of that app",
+)
+CODE_UNCHECKED = Ending(
+    "auth.code_unchecked",
+    "the platform does not tell whose the code was that was brought",
+    "throws the tokens away (exit 3)",
+    "try `fleetdeploy auth recover APP` later; if you are sure, get another code and give "
+    "--unchecked",
+)
+
 ENDINGS = (
     UPLOAD_FAILED,
     UPLOAD_UNAVAILABLE,
@@ -138,6 +170,11 @@ ENDINGS = (
     GONE,
     SUPERSEDED,
     BUDGET_EXCEEDED,
+    NO_TICKET,
+    CONSENT_NEEDED,
+    IN_DOUBT,
+    CODE_OF_ANOTHER_APP,
+    CODE_UNCHECKED,
 )
 
 _BY_UPLOAD_ERROR: Mapping[int | None, Ending] = {

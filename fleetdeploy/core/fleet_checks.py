@@ -11,6 +11,7 @@ from typing import Final
 
 from fleetdeploy.core.credentials import AppCredential, TpCredential, expiry_of
 from fleetdeploy.core.diagnosis import Check, State, fine, of_error, unknown
+from fleetdeploy.core.endings import CONSENT_NEEDED, NO_TICKET
 from fleetdeploy.core.library import TEMPLATE_GONE, TEMPLATE_HINT, Library, awaits
 from fleetdeploy.errors import FleetError, PlatformError
 
@@ -141,7 +142,7 @@ def credentials_check(apps: Sequence[AppCredential], now: float, *, sealed: bool
     return Check(
         name="credentials",
         state=State.WARNING,
-        code="auth.consent_needed",
+        code=CONSENT_NEEDED.code,
         found=f"{found}; waiting for their client's consent: {', '.join(waiting[:SHOWN])}{more}",
         hint="send each client the link of `fleetdeploy auth authorize APP`",
     )
@@ -170,7 +171,7 @@ def tp_check(got: TpCredential, now: float, *, ticket: bool, proven: bool) -> Ch
     return Check(
         name="tp_token",
         state=State.WARNING,
-        code="auth.no_ticket",
+        code=NO_TICKET.code,
         found=f"{works}; {ends}, and there is no ticket to renew it with",
         hint="run the receiver, which is sent one every 10 minutes, or set FLEETDEPLOY_TP_TICKET",
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from fleetdeploy.core.credentials import AppCredential, has_code
+from fleetdeploy.core.endings import CONSENT_NEEDED
 from fleetdeploy.core.plan import PlanNote
 from fleetdeploy.model import Template
 
@@ -70,7 +71,7 @@ def consent_notes(
     if not waiting:
         return ()
     note = PlanNote(
-        code="auth.consent_needed",
+        code=CONSENT_NEEDED.code,
         message="the client has withdrawn its authorization, or never gave it",
         app_ids=waiting,
         hint="send the client the link of `fleetdeploy auth authorize APP`",

@@ -153,7 +153,7 @@ async def test_credentials_whose_log_is_damaged_anywhere_hold_a_prefix(tmp_path:
 @pytest.mark.slow
 async def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     chance = random.Random(11)
-    for _ in range(30):
+    for _ in range(12):
         told = killed_after(tmp_path, chance)
         with SqliteStore.open(tmp_path, None) as store:
             credential, other = await store.apps()
