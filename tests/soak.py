@@ -18,6 +18,12 @@ from tests.crash.test_kill_nights import live_through_kills
 from tests.simulator.checkers import complaints, ended, outcomes
 from tests.simulator.drawing import Drawn, draw
 from tests.simulator.harness import in_virtual_time
+from tests.simulator.keyed import (
+    KeyedNight,
+    credential_complaints,
+    draw_keyed,
+    live_through_keyed,
+)
 
 
 @dataclass
@@ -31,6 +37,8 @@ class Tally:
     effects: int = 0
     twice: int = 0
     records: int = 0
+    rotations: int = 0
+    reused: int = 0
     phases: Counter[str] = field(default_factory=Counter)
     failing: list[int] = field(default_factory=list)
 
@@ -43,20 +51,31 @@ class Tally:
         self.effects += len(night.world.effects)
         self.twice += len(night.world.duplicates())
         self.records += len(night.watcher.entries)
+        desk = night.world.desk
+        self.rotations += desk.refreshed + desk.exchanged
+        self.reused += desk.reused_count
         self.phases.update(str(phase) for phase in night.phase_of().values())
 
 
 def live(seed: int) -> tuple[Drawn, list[str]]:
-    """Live through one seed's night, kills included; return it with all that is wrong with it."""
-    drawn, rng = draw(seed), Random(seed)
+    """Live through one seed's night, kills included; return it with all that is wrong with it.
+
+    On the nights of odd seeds fleetdeploy keeps the tokens and hears from the platform.
+    """
+    keyed, rng = bool(seed % 2), Random(seed)
+    drawn = draw_keyed(seed) if keyed else draw(seed)
     spans = [rng.choice([1.0, 20.0, 60.0]) for _ in range(rng.randrange(8))]
     moments_s = [rng.uniform(0.0, span) for span in spans]
     try:
-        in_virtual_time(lambda: live_through_kills(drawn.night, moments_s, rng))
+        if keyed:
+            in_virtual_time(lambda: live_through_keyed(drawn, moments_s, rng))
+        else:
+            in_virtual_time(lambda: live_through_kills(drawn.night, moments_s, rng))
     except Exception as error:  # noqa: BLE001 - whatever it is, the seed must be told
         return drawn, [f"{type(error).__name__}: {error}"]
     night = drawn.night
-    return drawn, [*complaints(night), *ended(night), *outcomes(night, drawn.expected)]
+    wrong = [*complaints(night), *ended(night), *outcomes(night, drawn.expected)]
+    return drawn, wrong + (credential_complaints(night) if isinstance(night, KeyedNight) else [])
 
 
 def soak(first: int, minutes: float) -> Tally:
@@ -87,6 +106,8 @@ def table(tally: Tally, minutes: float) -> str:
         ("records", tally.records),
         ("effects", tally.effects),
         ("effects done twice", tally.twice),
+        ("rotations of tokens", tally.rotations),
+        ("tokens and codes sent twice", tally.reused),
         ("apps by outcome", ", ".join(f"{n} {p}" for p, n in tally.phases.most_common())),
         ("seeds that found something", len(tally.failing)),
     ]

@@ -1,6 +1,7 @@
 """How this process hears from the platform: pushes, the list of pushes, and the log of both."""
 
 import contextlib
+import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ from fleetdeploy.receiver.results import Result
 from fleetdeploy.receiver.server import Receiver, serve_receiver
 from fleetdeploy.storage.notice_log import SqliteNoticeLog
 
+LOOPBACK: Final = "127.0.0.1"
+PORT: Final = re.compile(r"[0-9]{1,5}")
 PORT_MAX: Final = 65_535
 RENEW_EVERY_S: Final = 600.0
 """As often as a ticket comes a receiver sees to the TP token, so that nobody waits for one."""
@@ -63,23 +66,24 @@ async def hearing(
     async with AsyncExitStack() as stack:
         try:
             log = stack.enter_context(open_log(settings))
+            feed = LogFeed(log, SystemClock(), await log.end())
         except StateUnusable as error:
             if reader is not None:
                 raise
             yield Ears(None, problem=error.message)
             return
-        feed = LogFeed(log, SystemClock(), await log.end())
         listed, receiver = list_opener(settings) if credentials else None, None
         if listed is not None or reader is not None:
             store = credentials.store if credentials else stack.enter_context(open_store(settings))
             inbox = _inbox(store, credentials, log, feed)
-            if credentials is not None and listed is not None:
-                await stack.enter_async_context(_reading(credentials, listed, inbox, log, feed))
             if reader is not None and listen is not None:
                 receiver = await stack.enter_async_context(
                     serve_receiver(reader.open, inbox.take_pushed, SystemClock(), listen, on_result)
                 )
                 await inbox.begin_listening()
+            # It sends, so it comes after all that may be refused.
+            if credentials is not None and listed is not None:
+                await stack.enter_async_context(_reading(credentials, listed, inbox, log, feed))
         yield Ears(feed, receiver)
 
 
@@ -142,7 +146,7 @@ def list_opener(settings: Settings) -> PushReader | None:
 async def keep_tp_token(credentials: Credentials) -> None:
     """See to the TP token now and then, until cancelled; whatever fails is tried again."""
     while True:
-        with contextlib.suppress(PlatformError):
+        with contextlib.suppress(PlatformError, StateUnusable):
             # It is told to whoever needs the token.
             await credentials.tp.token()
         await anyio.sleep(RENEW_EVERY_S)
@@ -155,8 +159,8 @@ def _nobody_exchanges(app_id: str) -> None:
 def address_of(text: str) -> Address:
     """Read `HOST:PORT`, `[HOST]:PORT` or a port alone; raises `UsageInvalid`."""
     host, _, port = text.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
-    if not (port.isascii() and port.isdigit() and int(port) <= PORT_MAX):
+    host = host.removeprefix("[").removesuffix("]") or LOOPBACK
+    if not (PORT.fullmatch(port) and int(port) <= PORT_MAX):
         raise UsageInvalid(
             f"{text!r} is no address to listen on", hint="like 127.0.0.1:8088, or a port alone"
         )

@@ -10,7 +10,14 @@ import click
 from fleetdeploy.auth.keeper import Credentials
 from fleetdeploy.baidu.http import HttpTransport
 from fleetdeploy.cli.connect import ONE_OFF, authority_on
-from fleetdeploy.cli.hearing import Ears, hearing, keep_tp_token, push_reader, say_where
+from fleetdeploy.cli.hearing import (
+    LOOPBACK,
+    Ears,
+    hearing,
+    keep_tp_token,
+    push_reader,
+    say_where,
+)
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.process import Interrupts
 from fleetdeploy.cli.render.pushes import render_pushes
@@ -26,7 +33,7 @@ PORT = 8088
 
 
 @click.command("listen")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default=LOOPBACK, show_default=True, help="Where to listen.")
 @click.option(
     "--port", default=PORT, show_default=True, type=click.IntRange(0, 65_535), help="0: any free."
 )
@@ -34,23 +41,27 @@ PORT = 8088
 def listen_command(desk: Desk, *, host: str, port: int) -> ExitCode:
     """Receive the platform's pushes until a signal: tickets, consents, verdicts."""
     push_reader(desk.settings)
-    return anyio.run(_listen, desk, Address(host, port))
+    # No host, from a variable that is not set say, would mean every address of this machine.
+    return anyio.run(_listen, desk, Address(host or LOOPBACK, port))
 
 
 async def _listen(desk: Desk, address: Address) -> ExitCode:
     async with (
         open_watcher(desk, live=False) as watcher,
         _credentials(desk, watcher) as credentials,
-        hearing(desk.settings, credentials, listen=address, on_result=watcher.pushed) as ears,
     ):
-        assert ears.receiver is not None
-        say_where(desk, address, ears.receiver)
-        if credentials is None:
-            desk.say(
-                "FLEETDEPLOY_TP_CLIENT_ID is not set: tickets and codes are kept, and nobody "
-                "exchanges them here"
-            )
-        await _until_signal(desk, credentials)
+        async with hearing(
+            desk.settings, credentials, listen=address, on_result=watcher.pushed
+        ) as ears:
+            assert ears.receiver is not None
+            say_where(desk, address, ears.receiver)
+            if credentials is None:
+                desk.say(
+                    "FLEETDEPLOY_TP_CLIENT_ID is not set: tickets and codes are kept, and nobody "
+                    "exchanges them here"
+                )
+            await _until_signal(desk, credentials)
+        # Only now it is known what became of the pushes that were under way.
         _tell(desk, ears)
     return ExitCode.OK
 

@@ -5,9 +5,10 @@ platform's courier outlives them: `world_going` runs it beside the lives of a ni
 """
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from random import Random
 from typing import Final
 
 import anyio
@@ -27,10 +28,18 @@ from fleetdeploy.simulator.desk import REFRESH
 from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.pusher import deliver
 from fleetdeploy.simulator.scenario import Scenario
-from fleetdeploy.storage.memory_journal import MemoryJournal
+from fleetdeploy.storage.memory_journal import MemoryJournal, Moment
+from fleetdeploy.storage.memory_store import (
+    AnyCredential,
+    MemoryDisk,
+    MemoryNoticeLog,
+    MemoryStore,
+)
 from fleetdeploy.storage.memory_store import Hook as StoreHook
-from fleetdeploy.storage.memory_store import MemoryDisk, MemoryNoticeLog, MemoryStore
+from tests.simulator.checkers import complaints
+from tests.simulator.drawing import Drawn, draw
 from tests.simulator.harness import EPOCH, Night, VirtualWall, app_ids, make_target
+from tests.simulator.witness import Witness
 
 TAIL_S: Final = 30.0
 """Nobody else writes the log here, so that looking at it now and then is enough."""
@@ -54,13 +63,24 @@ class KeyedNight(Night):
     store_hook: StoreHook = lambda _moment, _before, _after: None
     disk: MemoryDisk = field(default_factory=MemoryDisk)
     unannounced: list[str] = field(default_factory=list)
+    kept_tokens: dict[str, str] = field(default_factory=dict)
     log: MemoryNoticeLog | None = None
     receive: Callable[[bytes], Awaitable[bool]] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.log = self.log or MemoryNoticeLog(VirtualWall())
+        self.witness = Witness(self.witness.inner, self._owner)
         self.witness.on_send = self._see
+
+    def _owner(self, token: str) -> str:
+        """Tell whose a token is, also one that another has made void meanwhile."""
+        return self.world.owner(token) or self.kept_tokens.get(token, "")
+
+    def _keep(self, moment: Moment, before: AnyCredential, after: AnyCredential) -> None:
+        if isinstance(after, AppCredential):
+            self.kept_tokens[after.access_token] = after.app_id
+        self.store_hook(moment, before, after)
 
     async def bring_pairs(self) -> None:
         """Import what every app has when the world begins."""
@@ -80,7 +100,7 @@ class KeyedNight(Night):
 
     async def _go(self, journal: MemoryJournal, state: RunState) -> RunState:
         name = f"life {self.lives} of {self.seed} at {anyio.current_time()}"
-        store = MemoryStore(self.disk, name, latency_s=self.store_latency_s, hook=self.store_hook)
+        store = MemoryStore(self.disk, name, latency_s=self.store_latency_s, hook=self._keep)
         client_id = self.world.desk.client_id
         authority = BaiduAuthority(self.witness, client_id, on_call=self._called)
         ticket = self.world.desk.ticket(anyio.current_time())
@@ -189,3 +209,57 @@ def credential_complaints(night: KeyedNight) -> list[str]:
         *(["a token is in the journal"] if TOKEN.search(night.data) else []),
         *([f"taken though forged: {n}"] if (n := night.world.pushes.forged_taken) else []),
     ]
+
+
+def draw_keyed(seed: int, *, apps: tuple[int, int] = (3, 12)) -> Drawn:
+    """Draw a night like `draw`, on which tokens rotate and pushes come as the seed says."""
+    plain, rng = draw(seed, apps=apps), Random(f"keyed {seed}")
+    before = plain.night
+    unsettled = before.scenario.unsettled.changed(
+        {
+            "recovered_code_voids_pair": rng.random() < 0.3,
+            "new_tp_token_voids_old": rng.random() < 0.3,
+            "push_names_package": rng.random() < 0.5,
+            "push_list": rng.random() < 0.8,
+            "push_list_tickets": rng.random() < 0.5,
+            "push_list_delay_s": rng.choice([0.0, 120.0]),
+        }
+    )
+    scenario = before.scenario.changed(
+        {
+            "epoch_unix": int(EPOCH.timestamp()),
+            "token_lifetime_s": rng.choice([40.0, 300.0, 3600.0]),
+            "unsettled": unsettled.model_dump(),
+            "auth": {"tp_token_lifetime_s": rng.choice([120.0, 86400.0])},
+            "pushes": {
+                name: rng.choice([0.0, 0.3]) for name in ("lost", "late", "twice", "forged")
+            },
+        }
+    )
+    night = KeyedNight(
+        scenario,
+        before.targets,
+        policy=before.policy,
+        in_flight=before.in_flight,
+        journal_latency_s=before.journal_latency_s,
+        seed=seed,
+        pushed=rng.random() < 0.7,
+        listed=rng.random() < 0.7,
+        store_latency_s=rng.choice([0.0, 0.02]),
+    )
+    return Drawn(night, plain.kinds, plain.expected)
+
+
+async def live_through_keyed(drawn: Drawn, moments_s: Sequence[float], rng: Random) -> None:
+    """Live with a kill at each moment, and with the platform's courier all the time."""
+    night = drawn.night
+    assert isinstance(night, KeyedNight)
+    if rng.random() < 0.7:
+        await night.bring_pairs()
+    async with world_going(night):
+        for moment_s in moments_s:
+            if await night.live_until(moment_s, keep=rng.choice([0.0, rng.random(), 1.0])):
+                return
+            assert [*complaints(night), *credential_complaints(night)] == []
+            await anyio.sleep(rng.choice([0.0, 0.0, 1.0, 15.0]))
+        await night.live()

@@ -17,7 +17,9 @@ from tests.simulator.keyed import (
     TOKEN_CALLS,
     KeyedNight,
     credential_complaints,
+    draw_keyed,
     keyed_scenario,
+    live_through_keyed,
     make_keyed_night,
     world_going,
 )
@@ -231,3 +233,17 @@ async def test_an_authorized_fleet_of_which_nothing_was_imported_is_rolled_out()
     assert night.phases() == {Phase.RELEASED: 5}
     assert night.calls["retrieve_code"] == 5
     assert night.calls["refresh_token"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 10])
+def test_small_fleets_of_all_kinds_end_as_they_must_whatever_happens_to_their_tokens(
+    first: int,
+) -> None:
+    for seed in range(first, first + 10):
+        drawn, rng = draw_keyed(seed, apps=(3, 6)), Random(seed)
+        moments_s = [rng.uniform(0.0, 40.0) for _ in range(rng.randrange(6))]
+        in_virtual_time(lambda d=drawn, m=moments_s, r=rng: live_through_keyed(d, m, r))  # type: ignore[misc]  # bound now
+        assert isinstance(drawn.night, KeyedNight)
+        check(drawn.night, drawn.expected)
+        assert credential_complaints(drawn.night) == []

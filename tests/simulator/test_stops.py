@@ -98,8 +98,8 @@ class Refusing:
 
 
 def refusing_uploads(night: Night, errno: int) -> Refusing:
-    refusing = Refusing(night.witness._inner, errno)
-    night.witness._inner = refusing
+    refusing = Refusing(night.witness.inner, errno)
+    night.witness.inner = refusing
     return refusing
 
 

@@ -46,7 +46,7 @@ class Witness:
     """A `Transport` around another one, told of each record by the journal."""
 
     def __init__(self, inner: Transport, owner: Callable[[str], str]) -> None:
-        self._inner = inner
+        self.inner = inner
         self._owner = owner
         self._life = 0
         self._written: dict[int, Entry] = {}
@@ -72,7 +72,7 @@ class Witness:
 
     async def send(self, request: Request) -> Reply:
         sent = self._noted(request)
-        reply = await self._inner.send(request)
+        reply = await self.inner.send(request)
         sent.answer = _read(reply)
         return reply
 
