@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from enum import Enum, auto
 from functools import partial
 from pathlib import Path
@@ -37,7 +38,7 @@ from fleetdeploy.core.credentials import (
     is_held,
 )
 from fleetdeploy.core.selection import Selectable, Selection
-from fleetdeploy.errors import ExitCode, UsageInvalid
+from fleetdeploy.errors import ExitCode, StateUnusable, UsageInvalid
 from fleetdeploy.ports import CredentialStore
 from fleetdeploy.storage.credential_store import SqliteStore
 from fleetdeploy.storage.credentials_file import (
@@ -176,17 +177,21 @@ async def _put(store: CredentialStore, one: Brought, now: float, *, replace: boo
         if fates == [Fate.UNCHANGED]:
             return credential
         # Its rotation would overwrite what is brought, and may be spending that very token.
-        if is_held(credential, store.holder, store.is_alive):
-            raise UsageInvalid(
-                f"app {one.app_id} is being renewed by another process right now",
-                hint="give the same command again in a minute: what is stored already stays",
-            )
+        _check_not_held(store, credential, "what is stored already stays")
         if fates == [Fate.CLASHES] and not replace:
             raise _clash([one.app_id])
         return imported(credential, one.access_token, one.refresh_token, now)
 
     await store.change_app(one.app_id, change)
     return Fate.REPLACED if fates == [Fate.CLASHES] else fates[0]
+
+
+def _check_not_held(store: CredentialStore, credential: AppCredential, else_: str) -> None:
+    if is_held(credential, store.holder, store.is_alive):
+        raise UsageInvalid(
+            f"app {credential.app_id} is being renewed by another process right now",
+            hint=f"give the same command again in a minute: {else_}",
+        )
 
 
 def fate_of(stored: AppCredential, brought: Brought, now: float) -> Fate:
@@ -241,11 +246,19 @@ def _chosen(credentials: Sequence[AppCredential], chosen: Selection) -> Sequence
 
 async def _remove(settings: Settings, app_ids: Sequence[str]) -> Removed:
     with open_store(settings) as store:
-        there = {app_id: await store.remove_app(app_id) for app_id in app_ids}
+        there = {app_id: await remove_app(store, app_id) for app_id in app_ids}
     return Removed(
         removed=tuple(app_id for app_id in app_ids if there[app_id]),
         unknown=tuple(app_id for app_id in app_ids if not there[app_id]),
     )
+
+
+async def remove_app(store: CredentialStore, app_id: str) -> bool:
+    """Forget an app, unless a rotation under way would bring it back a moment later."""
+    # A row that cannot be read is held by nobody, and removing it is the way out.
+    with suppress(StateUnusable):
+        _check_not_held(store, await store.app(app_id), "what is removed already stays away")
+    return await store.remove_app(app_id)
 
 
 def _now() -> float:

@@ -12,8 +12,9 @@ import re
 import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -25,6 +26,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from fleetdeploy.simulator.behaviour import ForeignPackage
 from fleetdeploy.simulator.faults import Faults
+from fleetdeploy.simulator.pusher_http import pushing
 from fleetdeploy.simulator.report import report
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.server import serve
@@ -65,6 +67,7 @@ for number, words in enumerate(json.loads(sys.argv[1])):
 """
 """What the command does but for its last step, `sys.exit`, once for each list of words."""
 ANSI: Final = re.compile("[\x1b\x9b]")
+RECEIVES: Final = re.compile(r'receiving pushes at (http://[^\s"]+/push)')
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,10 @@ class Command:
 
     def err(self) -> str:
         return self._err.read_text("utf-8")
+
+    def receiver(self) -> str:
+        """Wait until it says where it receives pushes; return the URL."""
+        return self.until(lambda: RECEIVES.search(self.err()))[1]  # type: ignore[index]
 
     def ended(self) -> bool:
         return self._process.poll() is not None
@@ -179,6 +186,19 @@ class Platform:
         for app_id in self.world.app_ids:
             self.portal.call(self.world.issue_token, app_id, 0.0)
 
+    def pushing(self, url: str) -> AbstractContextManager[None]:
+        """Let pushes be brought to a receiver while the block runs."""
+        return self.portal.wrap_async_context_manager(pushing(self.world, url))
+
+    def delivered(self) -> int:
+        """Return how many pushes were answered as they should be."""
+        return self.portal.call(lambda: self.world.pushes.delivered)
+
+    def looks(self) -> Counter[str]:
+        """Return how often the packages of each app were listed."""
+        seen = self.portal.call(lambda: list(self.world.traffic.calls))
+        return Counter(call.app_id for call in seen if call.endpoint == "packages")
+
     def void(self, tokens: Iterable[str]) -> None:
         """Let these tokens be unknown from now on."""
         for token in tokens:
@@ -216,6 +236,9 @@ class Stage:
     @property
     def app_ids(self) -> list[str]:
         return self.platform.world.app_ids
+
+    def running(self) -> list[Command]:
+        return [command for command in self.commands if not command.ended()]
 
     def run(self, *words: str, limit_s: float = LIMIT_S, **settings: str) -> Result:
         """Run a command to its end."""

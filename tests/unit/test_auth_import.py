@@ -1,11 +1,11 @@
-"""What an import does to what is kept: nothing that works is lost, nothing spent returns."""
+"""What bringing and forgetting does to what is kept: nothing is lost, nothing spent returns."""
 
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 
-from fleetdeploy.cli.auth_keeping import Fate, fate_of, import_all
+from fleetdeploy.cli.auth_keeping import Fate, fate_of, import_all, remove_app
 from fleetdeploy.core.credentials import AppCredential, Intent, Rotation, choose
 from fleetdeploy.errors import UsageInvalid
 from fleetdeploy.storage.credentials_file import Brought
@@ -89,3 +89,17 @@ async def test_an_app_that_a_living_process_renews_is_not_touched() -> None:
         await import_all(store, [Brought("1", "x")], NOW, replace=True)
     assert caught.group_contains(UsageInvalid, match="being renewed")
     assert await store.app("1") == held
+
+
+@pytest.mark.anyio
+async def test_an_app_is_not_forgotten_while_a_rotation_would_bring_it_back() -> None:
+    disk = MemoryDisk()
+    store, _other = MemoryStore(disk, "one"), MemoryStore(disk, "other")
+    held = replace(OLD, intent=replace(DEAD, holder="other"))
+    await put(store, held)
+    with pytest.raises(UsageInvalid, match="being renewed"):
+        await remove_app(store, "1")
+    assert await store.app("1") == held
+    disk.bury("other")
+    assert await remove_app(store, "1")
+    assert await store.app("1") == EMPTY
