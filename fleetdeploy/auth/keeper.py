@@ -70,6 +70,7 @@ class Keeper:
         self._flights: dict[str, _Flight] = {}
         self._refusals: dict[str, _Refusal] = {}
         self._suspects: dict[str, str] = {}
+        self._codes: set[str] = set()
 
     async def prepare(self, app_id: str) -> None:
         """See to a token that ought to work; see `ports.TokenSource`.
@@ -96,7 +97,17 @@ class Keeper:
         Whatever the rotation fails with, the next `prepare` meets again.
         """
         self._known.pop(app_id, None)
-        self._take_off(app_id)
+        if app_id in self._flights:
+            # What is under way may have been claimed before the code came.
+            self._codes.add(app_id)
+        else:
+            self._take_off(app_id)
+
+    async def exchange_waiting(self) -> None:
+        """Start spending every code that came when nobody could; raises `StateUnusable`."""
+        for credential in await self._store.apps():
+            if has_code(credential, self._now()):
+                self.exchange(credential.app_id)
 
     async def renew(self, app_id: str, kind: Rotation | None = None) -> AppCredential:
         """Rotate an app because somebody says so."""
@@ -137,13 +148,17 @@ class Keeper:
         finally:
             del self._flights[app_id]
             flight.done.set()
+        if app_id in self._codes:
+            self._codes.discard(app_id)
+            self.exchange(app_id)
 
     def _is_new(self, app_id: str, credential: AppCredential) -> bool:
         """Whether a credential is better than what we know: somebody else has renewed it."""
         known = self._known.get(app_id, AppCredential(app_id))
         fresh = app_freshness(credential, self._now()) is Freshness.GOOD
         other = credential.access_token not in (known.access_token, self._refused_token(app_id))
-        return fresh and other and credential.intent is None and credential.consent is None
+        settled = credential.intent is None and credential.consent is None
+        return fresh and other and settled and not has_code(credential, self._now())
 
     def _check_final(self, app_id: str) -> None:
         """Raise `ClientMustAct` where a new pair would not help either."""

@@ -1,6 +1,5 @@
 """How this process hears from the platform: pushes, the list of pushes, and the log of both."""
 
-import contextlib
 import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +17,7 @@ from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.vault import open_log, open_store
 from fleetdeploy.core.addresses import is_loopback
+from fleetdeploy.core.endings import NO_TICKET
 from fleetdeploy.errors import PlatformError, SettingsInvalid, StateUnusable, UsageInvalid
 from fleetdeploy.notices.feed import LogFeed
 from fleetdeploy.notices.inbox import Inbox
@@ -33,6 +33,8 @@ PORT: Final = re.compile(r"[0-9]{1,5}")
 PORT_MAX: Final = 65_535
 RENEW_EVERY_S: Final = 600.0
 """As often as a ticket comes a receiver sees to the TP token, so that nobody waits for one."""
+LOOK_FOR_TICKET_EVERY_S: Final = 5.0
+"""Nothing is sent for it, and a code that came before the first ticket may live for a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +146,23 @@ def list_opener(settings: Settings) -> PushReader | None:
 
 
 async def keep_tp_token(credentials: Credentials) -> None:
-    """See to the TP token now and then, until cancelled; whatever fails is tried again."""
+    """See to the TP token now and then, until cancelled; whatever fails is tried again.
+
+    With the first one, the codes are spent that came while there was none.
+    """
+    waiting = True
     while True:
-        with contextlib.suppress(PlatformError, StateUnusable):
-            # It is told to whoever needs the token.
+        pause_s = RENEW_EVERY_S
+        try:
             await credentials.tp.token()
-        await anyio.sleep(RENEW_EVERY_S)
+            if waiting:
+                await credentials.keeper.exchange_waiting()
+                waiting = False
+        except (PlatformError, StateUnusable) as error:
+            # It is told to whoever needs the token.
+            if error.code == NO_TICKET.code:
+                pause_s = LOOK_FOR_TICKET_EVERY_S
+        await anyio.sleep(pause_s)
 
 
 def _nobody_exchanges(app_id: str) -> None:

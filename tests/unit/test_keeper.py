@@ -6,11 +6,12 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from fleetdeploy.cli.hearing import keep_tp_token
 from fleetdeploy.core.credentials import EARLY_MAX_S, Rotation, take_code, take_ticket
 from fleetdeploy.errors import ClientMustAct, FleetRefused, NotSent, TokenRefused
 from fleetdeploy.model import AuthorizationCode, Ticket
 from fleetdeploy.ports import TokenSource
-from tests.unit.auth_builders import APP, TP_REFUSED, Desk, Office, bring, office
+from tests.unit.auth_builders import APP, TICKET, TP_REFUSED, Desk, Office, bring, office
 
 pytestmark = pytest.mark.anyio
 
@@ -156,12 +157,59 @@ async def test_rotations_under_way_may_end_when_the_keeper_is_closed() -> None:
 async def test_a_code_that_comes_is_exchanged_at_once() -> None:
     async with office() as at:
         await at.credentials.tp.token()
-        code = AuthorizationCode(APP, at.desk.hand_out(APP), 60.0)
-        await at.store.change_app(APP, lambda known: take_code(known, code, at.wall.unix()))
+        code = await push_code(at)
         at.credentials.keeper.exchange(APP)
         await anyio.sleep(1.0)
-        assert at.desk.sent == [code.text]
+        assert at.desk.sent == [code]
         assert at.kept().refresh_token in at.desk.valid
+
+
+async def push_code(at: Office) -> str:
+    """Put a code into the store, as the receiver does."""
+    code = AuthorizationCode(APP, at.desk.hand_out(APP), 60.0)
+    await at.store.change_app(APP, lambda known: take_code(known, code, at.wall.unix()))
+    return code.text
+
+
+async def test_a_code_is_exchanged_although_the_token_is_good() -> None:
+    async with office() as at:
+        before = await bring(at)
+        await prepared(at)
+        code = await push_code(at)
+        at.credentials.keeper.exchange(APP)
+        await anyio.sleep(1.0)
+        assert at.desk.sent == [code]
+        assert await prepared(at) == at.kept().access_token != before.access_token
+
+
+async def test_a_code_that_comes_during_a_rotation_is_exchanged_after_it() -> None:
+    async with office(Desk(takes_s=5.0)) as at:
+        before = await bring(at)
+        async with anyio.create_task_group() as tasks:
+            at.credentials.keeper.refused(APP, REFUSED, before.access_token)
+            tasks.start_soon(at.credentials.keeper.prepare, APP)
+            await anyio.sleep(7.0)
+            code = await push_code(at)
+            at.credentials.keeper.exchange(APP)
+        await anyio.sleep(30.0)
+        assert at.desk.sent[-1] == code
+        assert at.desk.again == []
+        assert at.kept().refresh_token in at.desk.valid
+
+
+async def test_a_code_that_came_before_the_first_ticket_is_exchanged_with_it() -> None:
+    async with office(ticket="") as at, anyio.create_task_group() as tasks:
+        code = await push_code(at)
+        at.credentials.keeper.exchange(APP)
+        tasks.start_soon(keep_tp_token, at.credentials)
+        await anyio.sleep(20.0)
+        assert at.desk.calls == []
+        now = at.wall.unix()
+        await at.store.change_tp(lambda known: take_ticket(known, Ticket(TICKET, now)))
+        await anyio.sleep(10.0)
+        assert at.desk.sent == [code]
+        assert at.desk.calls == ["tp_token", "exchange"]
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_person_may_have_it_renewed_or_recovered() -> None:
