@@ -44,8 +44,9 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "what is online already is left alone",
     ),
     ExitCode.HALTED: Meaning(
-        "halted by the failure budget, or by what the platform refuses for every app",
-        "`status` says why; mend it and `resume`, after the budget with `--override-halt REASON`",
+        "halted by a budget or a shared cause, or by what the platform refuses for every app",
+        "`status` says why; mend it and `resume`, "
+        "after a budget or a cause with `--override-halt REASON`",
     ),
     ExitCode.UNFINISHED: Meaning(
         "healthy and not finished: audits are out, or the deadline came",

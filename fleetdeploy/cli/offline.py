@@ -28,7 +28,7 @@ def validate_command(desk: Desk, *, manifest: Path) -> ExitCode:
 def _validated(loaded: LoadedManifest) -> Validated:
     manifest = loaded.manifest
     targets = resolve(manifest, date=SystemClock().now().astimezone().date(), run_id="RUN_ID")
-    budget = manifest.rollout.max_failures
+    budget, blocked = manifest.rollout.max_failures, manifest.rollout.max_blocked
     return Validated(
         name=manifest.name,
         path=str(loaded.path),
@@ -40,6 +40,9 @@ def _validated(loaded: LoadedManifest) -> Validated:
         direct_commit=sum(target.bundle.direct_commit for target in targets),
         max_failures=str(budget),
         failures_allowed=budget.allowed(len(targets)),
+        max_blocked=str(blocked) if blocked else None,
+        blocked_allowed=blocked.allowed(len(targets)) if blocked else None,
+        halt_on_cause=manifest.rollout.halt_on_cause or None,
     )
 
 

@@ -208,9 +208,11 @@ def _plan_one(
     doubted = target.app_id in before.doubted
     error = seen.errors.get(target.app_id)
     if error is not None:
-        return plan_unread(target, error_note(error), in_doubt_before=doubted)
-    rows = seen.rows[target.app_id]
-    return plan_app(target, rows, policy, until, before.history, in_doubt_before=doubted)
+        planned = plan_unread(target, error_note(error), in_doubt_before=doubted)
+    else:
+        rows = seen.rows[target.app_id]
+        planned = plan_app(target, rows, policy, until, before.history, in_doubt_before=doubted)
+    return planned.model_copy(update={"known_cause": before.causes.get(target.app_id)})
 
 
 def _reference(loaded: LoadedManifest) -> ManifestRef:
@@ -226,6 +228,9 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         wait_for_foreign=rollout.foreign_package == "wait",
         max_failures=str(rollout.max_failures),
         failures_allowed=rollout.max_failures.allowed(apps),
+        max_blocked=str(rollout.max_blocked) if rollout.max_blocked else None,
+        blocked_allowed=rollout.max_blocked.allowed(apps) if rollout.max_blocked else None,
+        halt_on_cause=rollout.halt_on_cause or None,
         requests_per_second=limits.requests_per_second,
         in_flight=limits.in_flight,
         endpoints=dict(limits.endpoints),

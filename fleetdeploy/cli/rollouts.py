@@ -132,7 +132,9 @@ def run_command(
 
 @click.command("resume")
 @click.argument("run", required=False)
-@click.option("--override-halt", metavar="REASON", help="Go on after the budget halted the run.")
+@click.option(
+    "--override-halt", metavar="REASON", help="Go on after a halt by a budget or a cause."
+)
 @going
 @common()
 def resume_command(

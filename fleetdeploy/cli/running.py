@@ -12,7 +12,7 @@ from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.watching import Watcher
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.polling import PollSchedule
-from fleetdeploy.core.records import HaltCause, RunResumed, RunStarted, StopReason
+from fleetdeploy.core.records import NEED_OVERRIDE, RunResumed, RunStarted, StopReason
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Gauges, Looks, Rollout, RunOptions
@@ -124,7 +124,12 @@ async def work(
     rules, settings = seat.plan.rules, surroundings.settings
     link, watch = surroundings.link, surroundings.watch
     watch.observer.begin(seat.state)
-    steering = Steering(failures_allowed=rules.failures_allowed)
+    steering = Steering(
+        failures_allowed=rules.failures_allowed,
+        blocked_allowed=rules.blocked_allowed,
+        halt_on_cause=rules.halt_on_cause,
+        known_causes=seat.plan.known_causes(),
+    )
     watch.interrupts.ask_with(lambda: steering.stop(StopReason.SIGNAL))
     options = RunOptions(
         policy=policy_of(rules, settings),
@@ -172,7 +177,7 @@ async def _say_we_go_on(journal: Journal, plan: Plan, state: RunState, manner: M
 
 def _check_halt(recorded: Recorded, state: RunState, manner: Manner) -> None:
     halted = state.halted
-    if halted is None or halted.cause is not HaltCause.BUDGET or manner.override_reason:
+    if halted is None or halted.cause not in NEED_OVERRIDE or manner.override_reason:
         return
     raise OverrideNeeded(
         f"run {recorded.run.run_id} was halted: {halted.error.message}",

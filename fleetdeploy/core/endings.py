@@ -121,6 +121,18 @@ BUDGET_EXCEEDED = Ending(
     "halts the run (exit 4)",
     "look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
 )
+BLOCKED_EXCEEDED = Ending(
+    "run.blocked_exceeded",
+    "more apps are blocked than max_blocked allows",
+    "halts the run (exit 4)",
+    "look at what they wait for; go on with `fleetdeploy resume --override-halt REASON`",
+)
+CAUSE_SHARED = Ending(
+    "run.cause_shared",
+    "several apps failed for the same reason, which is new and ours or the template's",
+    "halts the run (exit 4)",
+    "mend what they share and run again; or go on with `fleetdeploy resume --override-halt REASON`",
+)
 
 NO_TICKET = Ending(
     "auth.no_ticket",
@@ -170,6 +182,8 @@ ENDINGS = (
     GONE,
     SUPERSEDED,
     BUDGET_EXCEEDED,
+    BLOCKED_EXCEEDED,
+    CAUSE_SHARED,
     NO_TICKET,
     CONSENT_NEEDED,
     IN_DOUBT,

@@ -129,6 +129,14 @@ class Rollout(Part):
         default=parse_budget("10%"),
         description="How many apps may fail before the run halts: a number, or like 5%.",
     )
+    max_blocked: Budget | None = Field(
+        default=None,
+        description="How many apps may be blocked before the run halts; unlimited by default.",
+    )
+    halt_on_cause: Annotated[int, Field(ge=0, le=10**6)] = Field(
+        default=3,
+        description="How many apps that fail for the same new reason halt the run; 0: never.",
+    )
     skip_unchanged: bool = Field(
         default=True, description="Leave apps alone whose content is already online."
     )

@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core import sightings
+from fleetdeploy.core.causes import Cause
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import (
     NOTES_MAX,
@@ -76,7 +77,8 @@ class PlannedApp(Value):
     `start` is the step at which the run would begin, None where it does nothing. `changed` are
     the keys of `ext_json` that differ from what is online, None where that is not known.
     `unknown` lists what could not be known. `in_doubt_before`: an earlier run died in the middle
-    of a step, so that silence of the platform proves nothing yet.
+    of a step, so that silence of the platform proves nothing yet. `known_cause` is what the app's
+    last run ended it with, where others may share it.
     """
 
     app_id: str
@@ -100,6 +102,7 @@ class PlannedApp(Value):
     unknown: tuple[str, ...] = ()
     error: ErrorNote | None = None
     in_doubt_before: bool = False
+    known_cause: Cause | None = None
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -123,12 +126,18 @@ class ManifestRef(Value):
 
 
 class RunRules(Value):
-    """What the manifest says about the run as a whole, with the budget resolved to a number."""
+    """What the manifest says about the run as a whole, with the budgets resolved to numbers.
+
+    None: as many blocked apps, or apps of one cause, as there may be.
+    """
 
     skip_unchanged: bool
     wait_for_foreign: bool
     max_failures: str
     failures_allowed: int
+    max_blocked: str | None = None
+    blocked_allowed: int | None = None
+    halt_on_cause: int | None = None
     requests_per_second: float
     in_flight: int
     endpoints: dict[str, float] = Field(default_factory=dict)
@@ -173,6 +182,9 @@ class Plan(Value):
     def targets(self) -> tuple[Target, ...]:
         return tuple(app.target() for app in self.apps)
 
+    def known_causes(self) -> dict[str, Cause]:
+        return {app.app_id: app.known_cause for app in self.apps if app.known_cause is not None}
+
     def doubted(self) -> tuple[str, ...]:
         return tuple(app.app_id for app in self.apps if app.in_doubt_before)
 
@@ -192,9 +204,18 @@ def check_digest(plan: Plan, where: str) -> None:
 
 
 def _digest(plan: Plan) -> str:
-    # Plans were saved before there were notes: their digests must hold.
-    covered = plan.model_dump_json(exclude={"digest", "notes"})
+    # Plans were saved before there were notes and these fields: their digests must hold.
+    exclude: dict[str, Any] = {"digest": True, "notes": True}
+    rules = {name for name in _LATER_RULES if getattr(plan.rules, name) is None}
+    if rules:
+        exclude["rules"] = rules
+    if not plan.known_causes():
+        exclude["apps"] = {"__all__": {"known_cause"}}
+    covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
+
+
+_LATER_RULES: Final = ("max_blocked", "blocked_allowed", "halt_on_cause")
 
 
 class Past(Value):

@@ -61,7 +61,8 @@ class RunStarted(Record):
 class RunResumed(Record):
     """A new process goes on with the run; what was in flight before is in doubt from here on.
 
-    `override_reason` is why a halted run may go on; it starts the budget's count afresh.
+    `override_reason` is why a halted run may go on; it starts the budgets' counts
+    afresh, and accepts the cause that halted it for the rest of the run.
     """
 
     kind: Literal["run_resumed"] = "run_resumed"
@@ -88,16 +89,27 @@ class RunStopped(Record):
 
 class HaltCause(StrEnum):
     BUDGET = "budget"
+    CAUSE = "cause"
+    """Several apps met the same new cause."""
     PLATFORM = "platform"
     CREDENTIALS = "credentials"
 
 
+NEED_OVERRIDE: Final = frozenset({HaltCause.BUDGET, HaltCause.CAUSE})
+"""Halts of our own choice: a person has to say why the run may go on."""
+
+
 class RunHalted(Record):
-    """Nothing new starts. After `budget` a resume needs a reason, else only the cause mended."""
+    """Nothing new starts. After `budget` and `cause` a resume needs a reason.
+
+    After the others it needs only that what is wrong is mended. `shared` is the cause that apps
+    share (see `core/causes.py`), with `cause`.
+    """
 
     kind: Literal["run_halted"] = "run_halted"
     cause: HaltCause
     error: ErrorNote
+    shared: str | None = None
     calls: dict[str, int] = Field(default_factory=dict)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never
 
+from fleetdeploy.core.causes import Cause, cause_of_end
 from fleetdeploy.core.lifecycle import SENT, STEP_OF, TERMINAL, event_of, next_phase
 from fleetdeploy.core.records import (
     AnyAppRecord,
@@ -134,7 +135,11 @@ def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | No
 
 @dataclass(slots=True)
 class RunState:
-    """A run as its records tell it. `halted` is the last halt that no resume has lifted."""
+    """A run as its records tell it. `halted` is the last halt that no resume has lifted.
+
+    `causes` are those that apps have failed with, each with its apps; `causes_accepted` those of
+    which somebody said that the run goes on all the same.
+    """
 
     apps: dict[str, AppState]
     header: RunStarted | None = None
@@ -148,6 +153,10 @@ class RunState:
     waves_opened: list[str] = field(default_factory=list)
     failures_ever: int = 0
     failures_forgiven: int = 0
+    blocked_ever: int = 0
+    blocked_forgiven: int = 0
+    causes: dict[Cause, list[str]] = field(default_factory=dict)
+    causes_accepted: set[Cause] = field(default_factory=set)
     calls: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -167,6 +176,11 @@ class RunState:
         """What counts against `max_failures`: apps failed or rejected, since the last override."""
         return self.failures_ever - self.failures_forgiven
 
+    @property
+    def blocked(self) -> int:
+        """What counts against `max_blocked`: apps blocked since the last override."""
+        return self.blocked_ever - self.blocked_forgiven
+
     def check(self, record: RunRecord | AnyAppRecord) -> None:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
         self._check_place(record)
@@ -182,9 +196,18 @@ class RunState:
         if isinstance(entry.record, AnyAppRecord):
             app = advance(self._app(entry.record.app_id), entry.record, at=entry.at)
             self.apps[app.app_id] = app
-            self.failures_ever += app.phase in _COUNTED
+            if isinstance(entry.record, AppFinished):
+                self._count(entry.record)
         else:
             self._apply_run(entry.record, entry.at)
+
+    def _count(self, end: AppFinished) -> None:
+        """Count an end against the budgets, and its cause among those that apps share."""
+        self.failures_ever += Phase(end.outcome) in _COUNTED
+        self.blocked_ever += end.outcome is Outcome.BLOCKED
+        cause = cause_of_end(end)
+        if cause is not None:
+            self.causes.setdefault(cause, []).append(end.app_id)
 
     def _check_place(self, record: RunRecord | AnyAppRecord) -> None:
         """Refuse what comes before the header, after the end, or a second header."""
@@ -214,9 +237,13 @@ class RunState:
     def _resume(self, record: RunResumed) -> None:
         self.until = record.until
         self.resumes += 1
+        halted = self.halted
         self.halted = self.stopped = None
         if record.override_reason is not None:
             self.failures_forgiven = self.failures_ever
+            self.blocked_forgiven = self.blocked_ever
+            if halted is not None and halted.shared is not None:
+                self.causes_accepted.add(halted.shared)
 
     def _app(self, app_id: str) -> AppState:
         try:

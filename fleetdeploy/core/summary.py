@@ -9,7 +9,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.plan import Plan, PlannedApp
-from fleetdeploy.core.records import ErrorNote, HaltCause, StopReason
+from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import AppState, RunState, step_of
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Step
@@ -194,7 +194,7 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
         return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
     if alive:
         return f"fleetdeploy status {plan.run_id}"
-    if state.halted is not None and state.halted.cause is HaltCause.BUDGET:
+    if state.halted is not None and state.halted.cause in NEED_OVERRIDE:
         return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
     if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
         return f"fleetdeploy resume {plan.run_id} --until released"

@@ -155,7 +155,7 @@ class Pipeline:
         flight.absent_since = None
         self._note_phase(flight)
         if isinstance(note.record, AppFinished):
-            self._steering.count_failures(self._ledger.state)
+            self._steering.count_ends(self._ledger.state)
         if isinstance(note.record, StepFailed) and not note.record.settled:
             # A build that failed before this process began may have been mended since.
             if note.halt and flight.uploaded_here:
@@ -244,7 +244,7 @@ class Pipeline:
     async def _end(self, flight: Flight, outcome: Outcome, error: PlatformError) -> None:
         record = AppFinished(app_id=flight.target.app_id, outcome=outcome, error=error_note(error))
         await self._ledger.append(record)
-        self._steering.count_failures(self._ledger.state)
+        self._steering.count_ends(self._ledger.state)
 
     def _again(self, flight: Flight) -> Next:
         """Come again after a pause that grows with the failures so far."""

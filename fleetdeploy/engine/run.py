@@ -105,7 +105,7 @@ class Rollout:
         Raises `JournalWriteFailed` when the journal broke, and whatever a bug raised, with the
         journal intact. If cancelled: as after a kill.
         """
-        self._steering.count_failures(self._ledger.state)
+        self._steering.count_ends(self._ledger.state)
         self._steering.when_stopping(self._scheduler.drain)
         await self._open_wave()
         self._enter(looks or Looks({}, {}))

@@ -1,20 +1,37 @@
-"""Why a run stops starting things: a signal, a deadline, the budget, or the platform's refusal."""
+"""Why a run stops starting things: a signal, a deadline, a budget, a shared cause, a refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from types import MappingProxyType
+from typing import Final
 
-from fleetdeploy.core.endings import BUDGET_EXCEEDED
+from fleetdeploy.core.causes import Cause, KnownCauses
+from fleetdeploy.core.endings import BLOCKED_EXCEEDED, BUDGET_EXCEEDED, CAUSE_SHARED
 from fleetdeploy.core.records import ErrorNote, HaltCause, RunHalted, StopReason
 from fleetdeploy.core.replay import RunState
+
+_NONE_KNOWN: Final[KnownCauses] = MappingProxyType({})
 
 
 class Steering:
     """Holds the first reason to stop; later ones change nothing.
 
     `stopping` is asked before every step that changes something. `on_stop` wakes the scheduler.
+    `halt_on_cause` is how many apps that fail alike halt the run, None where none do;
+    `known_causes` are no news of their app and do not count.
     """
 
-    def __init__(self, *, failures_allowed: int) -> None:
+    def __init__(
+        self,
+        *,
+        failures_allowed: int,
+        blocked_allowed: int | None = None,
+        halt_on_cause: int | None = None,
+        known_causes: KnownCauses = _NONE_KNOWN,
+    ) -> None:
         self._failures_allowed = failures_allowed
+        self._blocked_allowed = blocked_allowed
+        self._halt_on_cause = halt_on_cause
+        self._known_causes = known_causes
         self._on_stop: Callable[[], None] = lambda: None
         self.reason: StopReason | None = None
         self.halt: RunHalted | None = None
@@ -34,18 +51,50 @@ class Steering:
             self.reason = reason
         self._on_stop()
 
-    def stop_for(self, cause: HaltCause, error: ErrorNote) -> None:
+    def stop_for(self, cause: HaltCause, error: ErrorNote, *, shared: Cause | None = None) -> None:
         """Halt the run; it goes on only when the cause is mended or somebody says so."""
         if self.halt is None:
-            self.halt = RunHalted(cause=cause, error=error)
+            self.halt = RunHalted(cause=cause, error=error, shared=shared)
         self._on_stop()
 
-    def count_failures(self, state: RunState) -> None:
-        """Halt when more apps failed or were rejected than the budget allows."""
-        if state.failures <= self._failures_allowed:
+    def count_ends(self, state: RunState) -> None:
+        """Halt when apps share a cause, or when more ended badly than a budget allows.
+
+        To be called after every end of an app, and before the first turn.
+        """
+        self._count_causes(state)
+        apps = len(state.apps)
+        if state.failures > self._failures_allowed:
+            error = BUDGET_EXCEEDED.note(
+                f"{state.failures} of {apps} apps failed or were rejected; "
+                f"max_failures allows {self._failures_allowed}"
+            )
+            self.stop_for(HaltCause.BUDGET, error)
+        if self._blocked_allowed is not None and state.blocked > self._blocked_allowed:
+            error = BLOCKED_EXCEEDED.note(
+                f"{state.blocked} of {apps} apps are blocked; "
+                f"max_blocked allows {self._blocked_allowed}"
+            )
+            self.stop_for(HaltCause.BUDGET, error)
+
+    def _count_causes(self, state: RunState) -> None:
+        if self._halt_on_cause is None:
             return
-        error = BUDGET_EXCEEDED.note(
-            f"{state.failures} of {len(state.apps)} apps failed or were rejected; "
-            f"max_failures allows {self._failures_allowed}"
-        )
-        self.stop_for(HaltCause.BUDGET, error)
+        for cause, app_ids in state.causes.items():
+            if len(app_ids) < self._halt_on_cause or cause in state.causes_accepted:
+                continue
+            struck = [app_id for app_id in app_ids if self._known_causes.get(app_id) != cause]
+            if len(struck) >= self._halt_on_cause:
+                self.stop_for(HaltCause.CAUSE, _shared(state, struck), shared=cause)
+
+
+def _shared(state: RunState, app_ids: Sequence[str]) -> ErrorNote:
+    """Tell what these apps share, in the platform's words of the last one."""
+    error = state.apps[app_ids[-1]].error
+    assert error is not None
+    words = f" ({error.msg})" if error.msg else ""
+    return CAUSE_SHARED.note(
+        f"{len(app_ids)} apps share one cause: {error.message}{words}",
+        errno=error.errno,
+        msg=error.msg or "",
+    )

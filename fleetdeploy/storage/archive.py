@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from fleetdeploy.core.causes import Cause, KnownCauses, cause_of
 from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.core.plan import History, Past, Plan, check_digest
@@ -20,7 +21,7 @@ from fleetdeploy.errors import (
     PlanMismatch,
     RunNotFound,
 )
-from fleetdeploy.model import Outcome
+from fleetdeploy.model import Outcome, Phase
 from fleetdeploy.ports import Journal, WallClock
 from fleetdeploy.storage.locks import Holder
 from fleetdeploy.storage.run_dir import RunDir, StateDir
@@ -130,13 +131,15 @@ class Before:
     """What earlier runs leave to a new one.
 
     `doubted`: apps whose last step may still take effect. `unfinished`: dead runs that the new
-    one will close. `unreadable`: why some could not be asked.
+    one will close. `unreadable`: why some could not be asked. `causes`: what apps failed with when
+    a run last brought them to an end, where others may share it.
     """
 
     doubted: frozenset[str]
     unfinished: tuple[Recorded, ...]
     history: History
     unreadable: tuple[FleetError, ...]
+    causes: KnownCauses
 
 
 def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
@@ -147,6 +150,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
     open_runs: list[Recorded] = []
     unreadable: list[FleetError] = []
     history: dict[tuple[str, str], Past] = {}
+    causes: dict[str, Cause | None] = {}
     seen = 0
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
@@ -159,6 +163,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
         doubted |= unseen & _doubted(recorded.state)
         unseen -= recorded.state.apps.keys()
         _remember(history, recorded.plan, wanted)
+        causes = _causes(recorded.state) | causes
         seen += 1
         if seen >= HISTORY_RUNS and not unseen:
             break
@@ -167,6 +172,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
         tuple(run for run in open_runs if not run.alive),
         history,
         tuple(unreadable),
+        {app_id: cause for app_id, cause in causes.items() if cause is not None},
     )
 
 
@@ -178,6 +184,15 @@ def open_apps(state: RunState) -> set[str]:
 def _doubted(state: RunState) -> set[str]:
     """Return the apps whose last step may not show yet, inherited doubt included."""
     return {app.app_id for app in state.apps.values() if app.unsettled}
+
+
+def _causes(state: RunState) -> dict[str, Cause | None]:
+    """Return what each app that came to an end of its own failed with, None for the others."""
+    return {
+        app.app_id: cause_of(app.error) if app.error else None
+        for app in state.apps.values()
+        if app.terminal and app.phase is not Phase.CANCELLED
+    }
 
 
 def _remember(history: dict[tuple[str, str], Past], plan: Plan, wanted: frozenset[str]) -> None:

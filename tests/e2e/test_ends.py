@@ -73,6 +73,28 @@ def test_the_budget_halts_with_4_and_a_reason_lets_the_run_go_on(tmp_path: Path)
     assert [record["override_reason"] for record in resumed] == ["seen by ops"]
 
 
+def test_what_every_reviewer_rejects_halts_at_the_third_app_and_says_why(tmp_path: Path) -> None:
+    words = "页面内容为空, 第 3 页"
+    quick_no = {**QUICK, "audit_s": 1, "reject_chance": 1, "reject_reasons": [words]}
+    ids = [str(int(FIRST) + place) for place in range(6)]
+    scenario = {"behaviour": SLOW_AUDITS, "apps": dict.fromkeys(ids[:3], quick_no)}
+    with open_stage(tmp_path, scenario, apps=6) as stage:
+        halted = stage.run("run", stage.manifest(), "-o", "json")
+        told = stage.run("status")
+        refused = stage.run("resume", "--no-wait")
+        # Tonight they are rejected again, and that is no news.
+        again = stage.run("run", stage.manifest(version="1.2.7"), "--deadline", "8s", "-o", "json")
+        stage.platform.check_lawful()
+    assert halted.code == 4
+    document = halted.document()
+    assert document["halted"]["code"] == "run.cause_shared"  # type: ignore[call-overload, index]
+    assert document["counts"] == {"rejected": 3, "auditing": 3}
+    assert f"3 apps share one cause: the reviewer rejected the package ({words})" in told.out
+    assert '--override-halt "REASON"' in told.out
+    assert refused.code == 4
+    assert (again.code, again.document()["counts"]) == (5, document["counts"])
+
+
 def test_a_broken_template_halts_with_4_and_no_other_app_is_tried_for_long(tmp_path: Path) -> None:
     with open_stage(tmp_path, {"broken_templates": ["754"]}) as stage:
         result = stage.run("run", stage.manifest(), "-o", "json")

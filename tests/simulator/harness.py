@@ -16,6 +16,7 @@ from trio.testing import MockClock
 from fleetdeploy.baidu.client import BaiduPlatform
 from fleetdeploy.baidu.tokens import StaticTokens
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
+from fleetdeploy.core.causes import KnownCauses
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
@@ -108,6 +109,9 @@ class Night:
     rate: float = 50.0
     in_flight: int = 32
     failures_allowed: int = 10**9
+    blocked_allowed: int | None = None
+    halt_on_cause: int | None = None
+    known_causes: KnownCauses = field(default_factory=dict)
     policy: Policy = field(default_factory=Policy)
     polls: PollSchedule = field(default_factory=PollSchedule)
     seed: int = 0
@@ -247,7 +251,12 @@ class Night:
         self, journal: MemoryJournal, state: RunState, tokens: TokenSource, feed: NoticeFeed | None
     ) -> Rollout:
         baidu = self.around_platform(BaiduPlatform(self.witness, tokens, on_call=self._called))
-        self.steering = Steering(failures_allowed=self.failures_allowed)
+        self.steering = Steering(
+            failures_allowed=self.failures_allowed,
+            blocked_allowed=self.blocked_allowed,
+            halt_on_cause=self.halt_on_cause,
+            known_causes=self.known_causes,
+        )
         return Rollout(
             self.targets,
             GuardedPlatform(baidu, self.paced, tokens),

@@ -116,6 +116,70 @@ async def test_a_halt_at_the_first_apps_leaves_the_others_untouched() -> None:
     assert effects_of(night) == []
 
 
+@pytest.mark.anyio
+async def test_so_many_blocked_apps_as_are_allowed_do_not_stop_the_others() -> None:
+    night = night_of(blocked_allowed=2, in_flight=1)
+    refusing_uploads(night, errno=69002)
+    await night.live()
+    check(night)
+    assert halted_by(night) is HaltCause.BUDGET
+    assert 3 <= night.phases()[Phase.BLOCKED] <= 4
+    night.blocked_allowed, night.override_reason = None, "their categories are on their way"
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.BLOCKED: APPS}
+
+
+# The causes that apps share.
+
+REJECTING = CALM.changed(
+    {"reject_chance": 1.0, "reject_reasons": ["the icon is blurred"], "audit_s": (60.0, 6000.0)}
+)
+
+
+@pytest.mark.anyio
+async def test_the_third_app_that_is_rejected_in_the_same_words_halts_the_run() -> None:
+    night = night_of(REJECTING, halt_on_cause=3)
+    await night.live()
+    check(night)
+    record = last_record(night)
+    assert isinstance(record, RunHalted)
+    assert (record.cause, record.error.code) == (HaltCause.CAUSE, "run.cause_shared")
+    assert "the icon is blurred" in record.error.message
+    assert night.phases() == {Phase.REJECTED: 3, Phase.AUDITING: APPS - 3}
+
+
+@pytest.mark.anyio
+async def test_a_cause_that_somebody_accepts_halts_the_run_no_more() -> None:
+    night = night_of(REJECTING, halt_on_cause=3)
+    await night.live()
+    await night.live()
+    assert night.phases()[Phase.REJECTED] == 3
+    night.override_reason = "the reviewer has a bad day"
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.REJECTED: APPS}
+
+
+@pytest.mark.anyio
+async def test_a_cause_that_ended_an_app_before_is_no_news_of_it() -> None:
+    night = night_of(REJECTING, halt_on_cause=3)
+    cause = "audit.rejected the icon is blurred"
+    night.known_causes = {target.app_id: cause for target in night.targets[2:]}
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.REJECTED: APPS}
+
+
+@pytest.mark.anyio
+async def test_trouble_of_single_clients_is_no_shared_cause() -> None:
+    night = night_of(halt_on_cause=1)
+    refusing_uploads(night, errno=69002)
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.BLOCKED: APPS}
+
+
 # What no app can go on from.
 
 

@@ -7,7 +7,15 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.core.plan import Plan
-from fleetdeploy.core.records import AnyAppRecord, RunFinished, RunRecord, RunStarted, StepStarted
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    AppFinished,
+    ErrorNote,
+    RunFinished,
+    RunRecord,
+    RunStarted,
+    StepStarted,
+)
 from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
 from fleetdeploy.model import Outcome, Phase, Step
 from fleetdeploy.storage.archive import (
@@ -124,6 +132,18 @@ async def test_doubt_is_what_the_newest_run_that_knows_an_app_left(state_dir: St
     before = look_back(state_dir, [ONE, TWO])
     assert before.doubted == {TWO}
     assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
+
+
+@pytest.mark.anyio
+async def test_a_cause_is_known_until_the_app_comes_to_another_end(state_dir: StateDir) -> None:
+    note = ErrorNote(code="audit.rejected", message="rejected", msg="blurred")
+    rejected = [
+        AppFinished(app_id=app_id, outcome=Outcome.FAILED, error=note) for app_id in (ONE, TWO)
+    ]
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [*rejected, RunFinished()])
+    superseded = AppFinished(app_id=TWO, outcome=Outcome.CANCELLED)
+    await leave(state_dir, plan_of("20260102-0000-aaaa"), [*released(ONE), superseded])
+    assert look_back(state_dir, [ONE, TWO]).causes == {TWO: "audit.rejected blurred"}
 
 
 @pytest.mark.anyio

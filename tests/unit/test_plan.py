@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from hashlib import sha256
 
 import hypothesis.strategies as st
 import pytest
@@ -380,6 +381,32 @@ def test_a_changed_plan_is_refused_with_its_place(changes: dict[str, object]) ->
     plan = make_plan().model_copy(update=changes)
     with pytest.raises(PlanMismatch, match=r"^plan\.json: the plan was changed"):
         check_digest(plan, "plan.json")
+
+
+def test_a_plan_that_was_sealed_before_there_were_causes_still_holds() -> None:
+    document = json.loads(make_plan(make_planned()).model_dump_json())
+    for name in ("max_blocked", "blocked_allowed", "halt_on_cause"):
+        assert document["rules"].pop(name) is None
+    for app in document["apps"]:
+        assert app.pop("known_cause") is None
+    del document["notes"], document["digest"]
+    digest = sha256(json.dumps(document, separators=(",", ":")).encode()).hexdigest()
+    check_digest(Plan.model_validate(document | {"digest": digest}), "plan.json")
+
+
+@pytest.mark.parametrize("known", [{}, {"known_cause": "audit.rejected blurred"}])
+def test_causes_are_covered_by_the_digest(known: dict[str, str]) -> None:
+    rules = make_plan().rules.model_copy(update={"halt_on_cause": 3})
+    apps = (make_planned().model_copy(update=known),)
+    plan = seal(make_plan().model_copy(update={"rules": rules, "apps": apps}))
+    check_digest(plan, "plan.json")
+    for changed in (
+        {"rules": rules.model_copy(update={"halt_on_cause": 4})},
+        {"rules": rules.model_copy(update={"halt_on_cause": None})},
+        {"apps": (make_planned().model_copy(update={"known_cause": "other"}),)},
+    ):
+        with pytest.raises(PlanMismatch):
+            check_digest(plan.model_copy(update=changed), "plan.json")
 
 
 def test_sealing_again_changes_nothing() -> None:

@@ -121,6 +121,9 @@ def validated(text: str, output: Output) -> str:
         direct_commit=1,
         max_failures=text,
         failures_allowed=1,
+        max_blocked=None,
+        blocked_allowed=None,
+        halt_on_cause=3,
     )
     return render_validated(valid, output, PLAIN)
 

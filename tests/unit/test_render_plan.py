@@ -4,7 +4,7 @@ from datetime import timedelta, timezone
 
 import pytest
 
-from fleetdeploy.cli.render.plan import budget, render_plan
+from fleetdeploy.cli.render.plan import halt_facts, render_plan
 from fleetdeploy.cli.render.style import PLAIN, Output, Style
 from fleetdeploy.cli.render.validated import Validated, render_validated
 from fleetdeploy.core.plan import Action, Plan, check_digest
@@ -145,7 +145,15 @@ def test_the_json_is_the_plan_itself() -> None:
 )
 def test_the_budget_says_which_failure_halts(allowed: int, ordinal: str) -> None:
     expected = f"5% of 214 is {allowed}: halts on the {ordinal} failure"
-    assert budget("5%", allowed, 214) == expected
+    assert halt_facts(make_rules(failures_allowed=allowed), 214) == [("budget", expected)]
+
+
+def test_what_else_halts_is_told_where_it_is_set() -> None:
+    rules = make_rules(max_blocked="10%", blocked_allowed=21, halt_on_cause=3)
+    assert halt_facts(rules, 214)[1:] == [
+        ("blocked", "10% of 214 is 21: halts on the 22nd blocked app"),
+        ("cause", "halts on the 3rd app that fails for the same new reason"),
+    ]
 
 
 def test_a_budget_that_is_a_number_is_not_told_twice() -> None:
@@ -171,6 +179,9 @@ def validated() -> Validated:
         direct_commit=2,
         max_failures="5%",
         failures_allowed=10,
+        max_blocked=None,
+        blocked_allowed=None,
+        halt_on_cause=3,
     )
 
 
@@ -184,6 +195,7 @@ def test_a_valid_manifest_is_told_what_it_comes_to() -> None:
         "version   10.30.0.3\n"
         "waves     canary, rest\n"
         "budget    5% of 214 is 10: halts on the 11th failure\n"
+        "cause     halts on the 3rd app that fails for the same new reason\n"
         "note      2 apps submit at upload (directCommit): no submit_audit step\n"
         "\n"
         "next: fleetdeploy plan 'my shop.yaml'"

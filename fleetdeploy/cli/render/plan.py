@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 from fleetdeploy.cli.render.layout import (
     bullets,
@@ -140,7 +140,7 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
         ("template", _spread(app.template_id for app in plan.apps)),
         ("version", _spread(app.version for app in plan.apps)),
         ("until", plan.until),
-        ("budget", budget(plan.rules.max_failures, plan.rules.failures_allowed, len(plan.apps))),
+        *halt_facts(plan.rules, len(plan.apps)),
         (
             "pace",
             f"{plan.rules.requests_per_second:g} calls per second, {plan.rules.in_flight} at once",
@@ -163,10 +163,36 @@ def _spread(values: Iterable[str]) -> str:
     return some([f"{value} ({count_of(count, 'app')})" for value, count in ranked], KEYS_SHOWN)
 
 
-def budget(max_failures: str, allowed: int, apps: int) -> str:
-    """Say what the failure budget comes to: `5% of 214 is 10: halts on the 11th failure`."""
-    whole = f"{max_failures} of {apps} is {allowed}" if "%" in max_failures else str(allowed)
-    return f"{safe(whole)}: halts on the {_ordinal(allowed + 1)} failure"
+class HaltRules(Protocol):
+    """What halts a run, with budgets as they are written and as they come out."""
+
+    @property
+    def max_failures(self) -> str: ...
+    @property
+    def failures_allowed(self) -> int: ...
+    @property
+    def max_blocked(self) -> str | None: ...
+    @property
+    def blocked_allowed(self) -> int | None: ...
+    @property
+    def halt_on_cause(self) -> int | None: ...
+
+
+def halt_facts(rules: HaltRules, apps: int) -> list[tuple[str, str]]:
+    """Say what halts the run: `5% of 214 is 10: halts on the 11th failure`."""
+    facts = [("budget", _budget(rules.max_failures, rules.failures_allowed, apps, "failure"))]
+    if rules.max_blocked is not None and rules.blocked_allowed is not None:
+        blocked = _budget(rules.max_blocked, rules.blocked_allowed, apps, "blocked app")
+        facts.append(("blocked", blocked))
+    if rules.halt_on_cause is not None:
+        struck = _ordinal(rules.halt_on_cause)
+        facts.append(("cause", f"halts on the {struck} app that fails for the same new reason"))
+    return facts
+
+
+def _budget(written: str, allowed: int, apps: int, what: str) -> str:
+    whole = f"{written} of {apps} is {allowed}" if "%" in written else str(allowed)
+    return f"{safe(whole)}: halts on the {_ordinal(allowed + 1)} {what}"
 
 
 def _ordinal(number: int) -> str:

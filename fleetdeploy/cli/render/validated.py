@@ -13,7 +13,7 @@ from fleetdeploy.cli.render.layout import (
     paragraphs,
     words,
 )
-from fleetdeploy.cli.render.plan import budget
+from fleetdeploy.cli.render.plan import halt_facts
 from fleetdeploy.cli.render.safe import safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.core.summary import SCHEMA_VERSION, Document
@@ -33,6 +33,9 @@ class Validated(Document):
     direct_commit: int
     max_failures: str
     failures_allowed: int
+    max_blocked: str | None
+    blocked_allowed: int | None
+    halt_on_cause: int | None
 
 
 def render_validated(validated: Validated, output: Output, style: Style) -> str:
@@ -58,10 +61,7 @@ def _facts(validated: Validated) -> list[tuple[str, str]]:
         ("template", _counted(validated.templates)),
         ("version", _counted(validated.versions)),
         ("waves", words(", ".join(validated.waves))),
-        (
-            "budget",
-            budget(validated.max_failures, validated.failures_allowed, validated.apps),
-        ),
+        *halt_facts(validated, validated.apps),
     ]
     if validated.direct_commit:
         note = "submit at upload (directCommit): no submit_audit step"
