@@ -87,7 +87,7 @@ def test_what_every_reviewer_rejects_halts_at_the_third_app_and_says_why(tmp_pat
         stage.platform.check_lawful()
     assert halted.code == 4
     document = halted.document()
-    assert document["halted"]["code"] == "run.cause_shared"  # type: ignore[call-overload, index]
+    assert document["halted"]["code"] == "run.cause_shared"  # type: ignore[index]
     assert document["counts"] == {"rejected": 3, "auditing": 3}
     assert f"3 apps share one cause: the reviewer rejected the package ({words})" in told.out
     assert '--override-halt "REASON"' in told.out
