@@ -212,6 +212,12 @@ class NotSent(PlatformError):
     remedy = Remedy.RETRY
 
 
+class WindowClosed(PlatformError):
+    """Not sent, because its window closed while it waited for its turn."""
+
+    remedy = Remedy.RETRY
+
+
 class RateLimited(PlatformError):
     """Refused for its rate; did not take effect."""
 

@@ -3,7 +3,13 @@
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from fleetdeploy.core.plan import Action, ManifestRef, Plan, PlannedApp, RunRules, seal
+from fleetdeploy.core.plan import (
+    Action,
+    ManifestRef,
+    Plan,
+    PlannedApp,
+    seal,
+)
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -17,6 +23,7 @@ from fleetdeploy.core.records import (
     Writer,
 )
 from fleetdeploy.core.replay import RunState, replay
+from fleetdeploy.core.rules import RunRules
 from fleetdeploy.model import Outcome, Step, Until
 
 RUN_ID = "20261124-0307-k3f9"

@@ -49,7 +49,7 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "after a budget or a cause with `--override-halt REASON`",
     ),
     ExitCode.UNFINISHED: Meaning(
-        "healthy and not finished: audits are out, or the deadline came",
+        "healthy and not finished: audits are out, a window is closed, or the deadline came",
         "`resume` later",
     ),
     ExitCode.NO_SUCH_RUN: Meaning(

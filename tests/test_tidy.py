@@ -118,6 +118,7 @@ BROKEN: list[tuple[Rule, list[Source]]] = [
         [at("fleetdeploy/engine/a.py", "from random import random")],
     ),
     (tidy.engine_and_guards_know_only_anyio, [at("fleetdeploy/guards/a.py", "r = Random()")]),
+    (tidy.engine_and_guards_know_only_anyio, [at("fleetdeploy/engine/a.py", "datetime.now(UTC)")]),
     (
         tidy.engine_and_guards_know_only_anyio,
         [at("fleetdeploy/engine/a.py", "import structlog")],
@@ -198,6 +199,7 @@ KEPT: list[tuple[Rule, list[Source]]] = [
         tidy.engine_and_guards_know_only_anyio,
         [at("fleetdeploy/engine/a.py", "import anyio\nfrom random import Random")],
     ),
+    (tidy.engine_and_guards_know_only_anyio, [at("fleetdeploy/engine/a.py", "self._clock.now()")]),
     (tidy.only_the_cli_speaks, [at("fleetdeploy/cli/a.py", "import click\nprint('a')")]),
     (
         tidy.exceptions_live_in_errors,

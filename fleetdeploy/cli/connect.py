@@ -11,14 +11,17 @@ from fleetdeploy.baidu.authority import BaiduAuthority
 from fleetdeploy.baidu.client import BaiduPlatform
 from fleetdeploy.baidu.http import HttpTransport
 from fleetdeploy.baidu.tokens import TokensFile
+from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.vault import client_id_of, keep_credentials
 from fleetdeploy.core.pace import Pace
+from fleetdeploy.core.windows import Calendar
 from fleetdeploy.errors import SettingsInvalid
 from fleetdeploy.guards.authority import GuardedAuthority
 from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
+from fleetdeploy.guards.punctual import PunctualPlatform
 from fleetdeploy.ports import Call, Observer, TokenSource
 from fleetdeploy.transport import Transport
 
@@ -55,10 +58,15 @@ class Link:
 
 @asynccontextmanager
 async def connect(
-    settings: Settings, limits: PaceLimits, observer: Observer, rng: Random
+    settings: Settings,
+    limits: PaceLimits,
+    observer: Observer,
+    rng: Random,
+    calendar: Calendar | None = None,
 ) -> AsyncGenerator[Link]:
     """Open the one connection pool of this process; closed on leaving.
 
+    Submissions and releases leave only when the calendar, if there is one, allows it.
     Raises `SettingsInvalid` before anything is sent.
     """
     check_tokens(settings)
@@ -83,7 +91,9 @@ async def connect(
             )
         tokens = _tokens(settings, credentials)
         baidu = BaiduPlatform(transport, tokens, on_call=on_call)
-        yield Link(GuardedPlatform(baidu, paced, tokens), baidu, pacer, counts, credentials)
+        punctual = PunctualPlatform(baidu, calendar or Calendar(), SystemClock())
+        platform = GuardedPlatform(punctual, paced, tokens)
+        yield Link(platform, baidu, pacer, counts, credentials)
 
 
 def authority_on(

@@ -11,18 +11,18 @@ from fleetdeploy.cli.preflight import preflight
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.manifest import Manifest
+from fleetdeploy.core.manifest import Freeze, Manifest
 from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
     PlannedApp,
     PlanNote,
-    RunRules,
     drifted,
     plan_app,
     plan_unread,
     seal,
 )
+from fleetdeploy.core.rules import FreezeRule, RunRules
 from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.core.targets import Target, resolve
 from fleetdeploy.engine.pipeline import error_note
@@ -222,7 +222,7 @@ def _reference(loaded: LoadedManifest) -> ManifestRef:
 
 
 def _rules(manifest: Manifest, apps: int) -> RunRules:
-    rollout, limits = manifest.rollout, manifest.limits
+    rollout, limits, windows = manifest.rollout, manifest.limits, manifest.windows
     return RunRules(
         skip_unchanged=rollout.skip_unchanged,
         wait_for_foreign=rollout.foreign_package == "wait",
@@ -234,7 +234,17 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         requests_per_second=limits.requests_per_second,
         in_flight=limits.in_flight,
         endpoints=dict(limits.endpoints),
+        submit_windows=(windows and windows.submit) or (),
+        release_windows=(windows and windows.release) or (),
+        freezes=tuple(_freeze(freeze, manifest.window_zone) for freeze in manifest.freezes),
     )
+
+
+def _freeze(freeze: Freeze, window_zone: str | None) -> FreezeRule:
+    zone = freeze.zone or window_zone
+    assert zone is not None, "a manifest that was loaded says it"
+    last = freeze.last or freeze.first
+    return FreezeRule(first=freeze.first, last=last, zone=zone, reason=freeze.reason or "")
 
 
 def _select(

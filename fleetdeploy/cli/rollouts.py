@@ -24,7 +24,9 @@ from fleetdeploy.cli.planning import (
     wish_of,
 )
 from fleetdeploy.cli.process import Interrupts, SystemClock
+from fleetdeploy.cli.render.hours import hours_facts
 from fleetdeploy.cli.render.plan import render_plan
+from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.running import (
     Manner,
@@ -37,8 +39,10 @@ from fleetdeploy.cli.running import (
     yield_to_newer,
 )
 from fleetdeploy.cli.watching import open_watcher
-from fleetdeploy.core.plan import Plan, RunRules
+from fleetdeploy.core.hours import calendar_of
+from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
+from fleetdeploy.core.rules import RunRules
 from fleetdeploy.core.summary import exit_code_of, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.model import Until
@@ -187,14 +191,14 @@ class Rig:
 @asynccontextmanager
 async def rig_up(desk: Desk, rules: RunRules) -> AsyncGenerator[Rig]:
     """Connect, show progress and listen to signals while the block runs."""
-    limits = limits_of(rules)
+    limits, calendar = limits_of(rules), calendar_of(rules)
     interrupts = Interrupts(desk.say)
     began = anyio.current_time()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(interrupts.watch)
         async with open_watcher(desk) as observer:
             rng = Random()  # noqa: S311 - jitter, not a secret
-            async with connect(desk.settings, limits, observer, rng) as link:
+            async with connect(desk.settings, limits, observer, rng, calendar) as link:
                 observer.show_pace(link.per_second)
                 yield Rig(desk, link, Watch(observer, interrupts), began)
         tasks.cancel_scope.cancel()
@@ -284,6 +288,7 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
         rig.desk.say(f"note: {note.message}")
     async with take_new(rig.desk.state_dir, planned) as seat:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
+        _say_hours(rig.desk, seat.plan)
         manner = rig.left(manner)
         surroundings = Surroundings(rig.link, rig.desk.settings, rig.watch, rig.feed)
         state = await work(seat, surroundings, manner, planned.looks)
@@ -310,14 +315,21 @@ async def _go_on(recorded: Recorded, manner: Manner, rig: Rig) -> Ending:
                 f"warning: {seat.run.journal_path} ended in a torn write; "
                 f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
             )
+        _say_hours(desk, seat.plan)
         surroundings = Surroundings(rig.link, desk.settings, rig.watch, rig.feed)
         state = await work(seat, surroundings, manner)
     return _ending(rig, seat, state)
 
 
+def _say_hours(desk: Desk, plan: Plan) -> None:
+    """Say what may happen only at times, so that nobody wonders why a run seems to stand still."""
+    for label, fact in hours_facts(plan, desk.style, SystemClock().now()):
+        desk.say(f"{label}: {safe(fact)}")
+
+
 def _ending(rig: Rig, seat: Seat, state: RunState) -> Ending:
     """Tell how the run stands, and choose the exit code."""
-    status = summarise(seat.plan, state, alive=False)
+    status = summarise(seat.plan, state, alive=False, now=SystemClock().now())
     text = render_status(status, rig.desk.output, rig.desk.style)
     signalled = rig.watch.interrupts.exit_code
     if signalled is not None and not state.finished and state.halted is None:

@@ -10,11 +10,13 @@ from fleetdeploy.cli.planning import Planned, policy_of
 from fleetdeploy.cli.process import Interrupts, SystemClock, this_holder, this_writer
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.watching import Watcher
+from fleetdeploy.core.hours import calendar_of
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import NEED_OVERRIDE, RunResumed, RunStarted, StopReason
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.run import Gauges, Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunLocked
@@ -145,7 +147,12 @@ async def work(
         steering,
         options=options,
         rng=Random(),  # noqa: S311 - jitter, not a secret
-        gauges=Gauges(link.per_second, lambda: link.counts, surroundings.feed),
+        gauges=Gauges(
+            link.per_second,
+            lambda: link.counts,
+            surroundings.feed,
+            Opening(calendar_of(rules), SystemClock()),
+        ),
     )
     return await rollout.work(looks)
 

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 import click
 
 from fleetdeploy.cli.options import Desk, common, selecting, selection
+from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.explain import render_explain
 from fleetdeploy.cli.render.history import HistoryRow, history_row, render_history
 from fleetdeploy.cli.render.report import first_steps, render_report
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.selection import Selectable, Selection
-from fleetdeploy.core.summary import Status, group_causes, summarise
+from fleetdeploy.core.summary import Status, group_causes, group_waits, summarise
 from fleetdeploy.errors import ExitCode, FleetError, UsageInvalid
 from fleetdeploy.storage.archive import Recorded, every_run, latest, read_run
 
@@ -83,7 +84,8 @@ def _recorded(desk: Desk, run_id: str | None) -> Recorded:
 
 
 def _summary(recorded: Recorded) -> Status:
-    return summarise(recorded.plan, recorded.state, alive=recorded.alive)
+    now = SystemClock().now()
+    return summarise(recorded.plan, recorded.state, alive=recorded.alive, now=now)
 
 
 def _row(run_id: str, recorded: Recorded | FleetError) -> HistoryRow:
@@ -107,6 +109,7 @@ def _chosen(status: Status, plan: Plan, chosen: Selection) -> Status:
             "apps": apps,
             "counts": {phase: count for phase, count in counts.items() if count},
             "causes": group_causes(apps),
+            "waits": group_waits(apps),
         }
     )
 

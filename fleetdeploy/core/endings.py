@@ -115,6 +115,12 @@ SUPERSEDED = Ending(
     "app ends `cancelled` in the older run",
     "look at the newer run",
 )
+WINDOW_CLOSED = Ending(
+    "window.closed",
+    "its window closed, or a freeze began, before the request could leave",
+    "waits until it may be sent",
+    "nothing: it is sent when the window opens",
+)
 BUDGET_EXCEEDED = Ending(
     "run.budget_exceeded",
     "more apps failed or were rejected than max_failures allows",
@@ -181,6 +187,7 @@ ENDINGS = (
     FOREIGN_IN_AUDIT,
     GONE,
     SUPERSEDED,
+    WINDOW_CLOSED,
     BUDGET_EXCEEDED,
     BLOCKED_EXCEEDED,
     CAUSE_SHARED,

@@ -3,13 +3,15 @@
 Reads no files and knows no lines; `core/manifest_check.py` finds what is wrong with one.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from fleetdeploy.core.durations import Duration
 from fleetdeploy.core.fields import (
     Budget,
+    Date,
     Description,
     Endpoint,
     ExtJson,
@@ -21,6 +23,7 @@ from fleetdeploy.core.fields import (
     Text,
     Version,
     Window,
+    Zone,
     not_yet,
     parse_budget,
 )
@@ -161,16 +164,51 @@ class Limits(Part):
     )
 
 
-class Windows(Part):
-    """When something may happen."""
+Times = Annotated[tuple[Window, ...], Field(strict=False, min_length=1, max_length=100)]
 
-    release: (
-        Annotated[
-            tuple[Annotated[Window, not_yet("a window")], ...],
-            Field(strict=False, min_length=1, max_length=100),
-        ]
-        | None
-    ) = Field(default=None, description="When releases may happen. Not supported yet.")
+
+class Windows(Part):
+    """When something may happen; what has no windows may happen at any time."""
+
+    submit: Times | None = Field(
+        default=None,
+        description="When packages may be submitted, like Mon-Fri 09:00-18:00 Asia/Shanghai.",
+    )
+    release: Times | None = Field(
+        default=None,
+        description="When packages may be released, like Mon-Fri 22:00-06:00 Asia/Shanghai.",
+    )
+
+    def all(self) -> Iterator[str]:
+        yield from self.submit or ()
+        yield from self.release or ()
+
+
+FREEZE_DAYS_MAX = 366
+"""A freeze that lasts longer is a slip in the year."""
+
+
+class Freeze(Part):
+    """Days on which nothing is submitted or released, whatever the windows say."""
+
+    first: Date = Field(alias="from", description="The first day, like 2026-02-10.")
+    last: Date | None = Field(
+        default=None, alias="to", description="The last day, itself included; else only the first."
+    )
+    zone: Zone | None = Field(
+        default=None,
+        description="Where the days begin and end, like Asia/Shanghai; else the windows' zone.",
+    )
+    reason: Line | None = Field(default=None, description="Why, for people.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        days = ((self.last or self.first) - self.first).days + 1
+        if days < 1:
+            raise ValueError("ends before it begins")
+        if days > FREEZE_DAYS_MAX:
+            raise ValueError(f"lasts longer than {FREEZE_DAYS_MAX} days")
+        return self
 
 
 class Manifest(Part):
@@ -201,9 +239,16 @@ class Manifest(Part):
     )
     rollout: Rollout = Field(default=Rollout(), description="How the run goes.")
     limits: Limits = Field(default=Limits(), description="How hard the platform may be used.")
-    windows: Windows | None = Field(
-        default=None, description="When something may happen. Not supported yet."
+    windows: Windows | None = Field(default=None, description="When something may happen.")
+    freezes: Annotated[tuple[Freeze, ...], Field(strict=False, max_length=100)] = Field(
+        default=(), description="Days on which nothing is submitted or released."
     )
+
+    @property
+    def window_zone(self) -> str | None:
+        """The zone that all windows share; None where there are none, or several."""
+        zones = {window.rpartition(" ")[2] for window in self.windows.all()} if self.windows else ()
+        return next(iter(zones)) if len(zones) == 1 else None
 
 
 def manifest_schema() -> dict[str, Any]:  # JSON has no narrower type that callers could use

@@ -17,6 +17,7 @@ from fleetdeploy.core.manifest import (
     App,
     Audit,
     AuditOverride,
+    Freeze,
     Group,
     Limits,
     Manifest,
@@ -41,7 +42,10 @@ _SAMPLE_DATE: Final = dt.date(2000, 1, 1)
 
 
 def _known(models: Mapping[At, type[BaseModel]]) -> Known:
-    return {at: tuple(model.model_fields) for at, model in models.items()}
+    return {
+        at: tuple(field.alias or name for name, field in model.model_fields.items())
+        for at, model in models.items()
+    }
 
 
 _KNOWN_FLEET: Known = _known(
@@ -54,6 +58,7 @@ _KNOWN_FLEET: Known = _known(
         ("rollout", "waves"): Wave,
         ("limits",): Limits,
         ("windows",): Windows,
+        ("freezes",): Freeze,
     }
 )
 _KNOWN_APP: Known = _known({(): App, ("audit",): AuditOverride})
@@ -88,6 +93,7 @@ def check(fleet: Mapping[str, object], entries: Sequence[object], *, complete: b
     findings += apps.findings
     findings += _repeated(entries)
     findings += _resolved(draft, apps)
+    findings += _unzoned(draft, fleet)
     if complete and not apps.findings:
         findings += _idle_groups(draft)
     return Checked(None if findings else draft, tuple(findings))
@@ -166,6 +172,17 @@ def _original(at: At, indexes: Sequence[int]) -> At:
             return ("apps", indexes[index], *rest)
         case _:
             return at
+
+
+def _unzoned(draft: Manifest, fleet: Mapping[str, object]) -> list[Finding]:
+    """Find freezes of which nothing says where their days begin and end."""
+    if draft.window_zone is not None or (fleet.get("windows") and draft.windows is None):
+        return []
+    return [
+        Finding(("freezes", index), "names no zone, and the windows do not agree on one")
+        for index, freeze in enumerate(draft.freezes)
+        if freeze.zone is None
+    ]
 
 
 def _idle_groups(draft: Manifest) -> list[Finding]:

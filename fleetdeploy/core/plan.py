@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from fleetdeploy.core import sightings
 from fleetdeploy.core.causes import Cause
@@ -30,6 +30,7 @@ from fleetdeploy.core.decisions import (
 from fleetdeploy.core.differences import changed_keys
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, advance, step_of
+from fleetdeploy.core.rules import LATER_RULES, RunRules, Value
 from fleetdeploy.core.targets import Target
 from fleetdeploy.errors import PlanMismatch
 from fleetdeploy.model import (
@@ -44,10 +45,6 @@ from fleetdeploy.model import (
 )
 
 SCHEMA_VERSION: Final = 1
-
-
-class Value(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Action(StrEnum):
@@ -125,24 +122,6 @@ class ManifestRef(Value):
     digest: str
 
 
-class RunRules(Value):
-    """What the manifest says about the run as a whole, with the budgets resolved to numbers.
-
-    None: as many blocked apps, or apps of one cause, as there may be.
-    """
-
-    skip_unchanged: bool
-    wait_for_foreign: bool
-    max_failures: str
-    failures_allowed: int
-    max_blocked: str | None = None
-    blocked_allowed: int | None = None
-    halt_on_cause: int | None = None
-    requests_per_second: float
-    in_flight: int
-    endpoints: dict[str, float] = Field(default_factory=dict)
-
-
 class PlanNote(Value):
     """Something to know before the run, of these apps or, without any, of the whole fleet.
 
@@ -204,18 +183,13 @@ def check_digest(plan: Plan, where: str) -> None:
 
 
 def _digest(plan: Plan) -> str:
-    # Plans were saved before there were notes and these fields: their digests must hold.
-    exclude: dict[str, Any] = {"digest": True, "notes": True}
-    rules = {name for name in _LATER_RULES if getattr(plan.rules, name) is None}
-    if rules:
-        exclude["rules"] = rules
+    # Plans were saved before there were notes and known causes, too: their digests must hold.
+    silent = {name for name in LATER_RULES if getattr(plan.rules, name) in (None, ())}
+    exclude: dict[str, Any] = {"digest": True, "notes": True, "rules": silent}
     if not plan.known_causes():
         exclude["apps"] = {"__all__": {"known_cause"}}
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
-
-
-_LATER_RULES: Final = ("max_blocked", "blocked_allowed", "halt_on_cause")
 
 
 class Past(Value):

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.hours import openings
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import AppState, RunState, step_of
@@ -50,6 +51,8 @@ class AppStatus(Document):
     error: AppError | None
     hint: str
     updated_at: datetime | None
+    opens_at: datetime | None = None
+    """When the window opens that the app's step waits for; None if it waits for none."""
 
 
 class Cause(Document):
@@ -60,6 +63,15 @@ class Cause(Document):
     count: int
     app_ids: tuple[str, ...]
     hint: str
+
+
+class WindowWait(Document):
+    """Apps whose step waits for its window, or for the end of a freeze."""
+
+    step: Step
+    count: int
+    app_ids: tuple[str, ...]
+    opens_at: datetime
 
 
 class HaltNote(Document):
@@ -86,6 +98,7 @@ class Status(Document):
     calls: dict[str, int] = Field(default_factory=dict)
     apps: tuple[AppStatus, ...]
     causes: tuple[Cause, ...]
+    waits: tuple[WindowWait, ...] = ()
     next: str
 
     @property
@@ -93,9 +106,16 @@ class Status(Document):
         return sum(self.calls.values()) / max(1, len(self.apps))
 
 
-def summarise(plan: Plan, state: RunState, *, alive: bool) -> Status:
-    """Tell a run. `alive` says whether a process works on it right now."""
-    apps = tuple(_app_status(planned, state.apps[planned.app_id]) for planned in plan.apps)
+def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None = None) -> Status:
+    """Tell a run. `alive` says whether a process works on it right now.
+
+    With `now` it is also told which apps wait for a window, as far as the journal knows.
+    """
+    opens = openings(plan, state, now) if now else {}
+    apps = tuple(
+        _app_status(planned, state.apps[planned.app_id], opens.get(planned.app_id))
+        for planned in plan.apps
+    )
     counts = Counter(app.phase for app in apps)
     return Status(
         run_id=plan.run_id,
@@ -111,6 +131,7 @@ def summarise(plan: Plan, state: RunState, *, alive: bool) -> Status:
         calls=dict(sorted(state.calls.items())),
         apps=apps,
         causes=group_causes(apps),
+        waits=group_waits(apps),
         next=next_command(plan, state, alive=alive),
     )
 
@@ -162,6 +183,18 @@ def group_causes(apps: Iterable[AppStatus]) -> tuple[Cause, ...]:
     return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.code)))
 
 
+def group_waits(apps: Iterable[AppStatus]) -> tuple[WindowWait, ...]:
+    """Group apps that wait for a window by step and by when it opens, the soonest first."""
+    groups: dict[tuple[datetime, Step], list[str]] = {}
+    for app in apps:
+        if app.opens_at is not None and app.step is not None:
+            groups.setdefault((app.opens_at, app.step), []).append(app.app_id)
+    return tuple(
+        WindowWait(step=step, count=len(ids), app_ids=tuple(ids), opens_at=opens_at)
+        for (opens_at, step), ids in sorted(groups.items())
+    )
+
+
 def _cause_message(error: AppError | None, msg: str) -> str:
     assert error is not None
     return f"{error.message} ({msg})" if msg else error.message
@@ -201,7 +234,7 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     return f"fleetdeploy resume {plan.run_id}"
 
 
-def _app_status(planned: PlannedApp, app: AppState) -> AppStatus:
+def _app_status(planned: PlannedApp, app: AppState, opens_at: datetime | None) -> AppStatus:
     return AppStatus(
         app_id=planned.app_id,
         name=planned.name,
@@ -215,9 +248,14 @@ def _app_status(planned: PlannedApp, app: AppState) -> AppStatus:
         step=step_of(app),
         attempts=app.attempt,
         error=_app_error(app.error),
-        hint=app.error.hint if app.error else "",
+        hint=app.error.hint if app.error else _waiting_hint(app, opens_at),
         updated_at=app.updated_at,
+        opens_at=opens_at,
     )
+
+
+def _waiting_hint(app: AppState, opens_at: datetime | None) -> str:
+    return f"{step_of(app)} waits until {opens_at:%Y-%m-%d %H:%M} UTC" if opens_at else ""
 
 
 def _app_error(error: ErrorNote | None) -> AppError | None:

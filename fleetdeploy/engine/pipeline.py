@@ -27,6 +27,7 @@ from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Lookout, Patience
+from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.scheduler import Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
@@ -65,19 +66,21 @@ class Flight:
 
 
 class Pipeline:
-    """Gives turns to flights.
+    """Gives turns to flights. `held` are those whose next step waits for its window.
 
     If a turn is cancelled, the platform and the journal are as after a kill: a step whose intent
     is recorded is in doubt, everything else is as recorded.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a turn needs, each a part of its own
         self,
         platform: Platform,
         ledger: Ledger,
         steering: Steering,
         policy: Policy,
         lookout: Lookout,
+        *,
+        opening: Opening,
         rng: Random,
     ) -> None:
         self._platform = platform
@@ -85,12 +88,17 @@ class Pipeline:
         self._steering = steering
         self._policy = policy
         self._lookout = lookout
+        self._opening = opening
         self._rng = rng
+        self.held: dict[Flight, Step] = {}
 
     async def turn(self, flight: Flight) -> Next | None:
         """Bring one app as far as it goes now; say when to come again, None at its end."""
         if self._app(flight).terminal:
             return None
+        held = self.held.get(flight)
+        if held is not None and (pause := self._hold(flight, held)):
+            return pause
         try:
             sight = await self._look(flight)
         except PlatformError as error:
@@ -167,6 +175,8 @@ class Pipeline:
         """Send a request that changes something: intent first, then the call, then its result."""
         if self._steering.stopping:
             return Next(0.0, urgent=True)
+        if pause := self._hold(flight, intent.step):
+            return pause
         await self._ledger.append(intent)
         flight.absent_since = None
         flight.uploaded_here = flight.uploaded_here or intent.step is Step.UPLOAD
@@ -179,6 +189,16 @@ class Pipeline:
         await self._ledger.append(record)
         self._note_phase(flight)
         return self._after(flight)
+
+    def _hold(self, flight: Flight, step: Step) -> Next | None:
+        """Wait until a step may be sent, without a call meanwhile; None where it may be now."""
+        wait_s = self._opening.wait_s(step, flight.target.bundle)
+        if not wait_s:
+            self.held.pop(flight, None)
+            return None
+        self.held[flight] = step
+        flight.absent_since = None
+        return Next(wait_s, patient=True)
 
     def _after(self, flight: Flight) -> Next:
         """Come again after a yes of the platform: soon, unless a notice will say when."""

@@ -17,6 +17,7 @@ from fleetdeploy.core.replay import RunState, is_resting
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Crowd, Lookout
+from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.pipeline import Flight, Pipeline
 from fleetdeploy.engine.scheduler import Next, Scheduler
 from fleetdeploy.engine.steering import Steering
@@ -26,6 +27,11 @@ from fleetdeploy.ports import NoticeFeed, Platform
 
 TURNS_PER_PLACE = 2
 """Turns under way for each call that may be: some wait for the pace or the disk meanwhile."""
+
+CLOCK_CHECK_S = 60.0
+CLOCK_MOVED_S = 1.0
+"""How often the wall clock is compared with the one that delays are measured by, and how far
+they must have come apart to count: more than reading the two takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +62,14 @@ class Looks:
 class Gauges:
     """What the run reads off its surroundings.
 
-    `calls` counts the requests so far, `per_second` is the pace now, `feed` brings notices.
+    `calls` counts the requests so far, `per_second` is the pace now, `feed` brings notices,
+    `opening` tells what may be sent at this time of day.
     """
 
     per_second: Callable[[], float]
     calls: Callable[[], Mapping[str, int]] = dict
     feed: NoticeFeed | None = None
+    opening: Opening = field(default_factory=Opening)
 
 
 class Rollout:
@@ -83,6 +91,7 @@ class Rollout:
         self._steering = steering
         self._options = options
         self._calls = gauges.calls
+        self._opening = gauges.opening
         self._scheduler: Scheduler[Flight] = Scheduler(
             at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
         )
@@ -92,11 +101,19 @@ class Rollout:
         self._hears = feed is not None
         self.lookout = Lookout(
             options.polls,
-            lambda: Crowd(max(1, self._scheduler.statistics().waiting), gauges.per_second()),
+            lambda: Crowd(max(1, self._pollers()), gauges.per_second()),
             rng,
             feed,
         )
-        self._pipeline = Pipeline(platform, ledger, steering, options.policy, self.lookout, rng)
+        self._pipeline = Pipeline(
+            platform,
+            ledger,
+            steering,
+            options.policy,
+            self.lookout,
+            opening=self._opening,
+            rng=rng,
+        )
 
     async def work(self, looks: Looks | None = None) -> RunState:
         """Work until nothing is left to do now; return the state, whose last record says why.
@@ -113,6 +130,8 @@ class Rollout:
             async with anyio.create_task_group() as tasks:
                 if self._options.deadline_s is not None:
                     tasks.start_soon(self._watch_deadline, self._options.deadline_s)
+                if self._opening.may_close:
+                    tasks.start_soon(self._watch_clock)
                 tasks.start_soon(self.lookout.follow, self._wake, self._scheduler.hasten)
                 await self._scheduler.run(self._pipeline.turn)
                 tasks.cancel_scope.cancel()
@@ -146,8 +165,23 @@ class Rollout:
         flight = self._flights.get(app_id)
         if flight is not None:
             flight.rows = None
+            self._pipeline.held.pop(flight, None)
             self.lookout.alert(flight.patience)
             self._scheduler.wake(flight)
+
+    def _pollers(self) -> int:
+        """Count those who wait and look meanwhile; who waits for a window does not."""
+        return self._scheduler.statistics().waiting - len(self._pipeline.held)
+
+    async def _watch_clock(self) -> None:
+        """Wake those who wait for a window when the clock was set, or stood still as we slept."""
+        since_s = self._opening.ahead_s
+        while True:
+            await anyio.sleep(CLOCK_CHECK_S)
+            if abs(self._opening.ahead_s - since_s) > CLOCK_MOVED_S:
+                since_s = self._opening.ahead_s
+                for flight in self._pipeline.held:
+                    self._scheduler.wake(flight)
 
     async def _watch_deadline(self, deadline_s: float) -> None:
         await anyio.sleep(deadline_s)

@@ -28,6 +28,7 @@ from fleetdeploy.simulator.ledger import Effect, EffectKind
 from fleetdeploy.simulator.rows import Row
 from tests.simulator.harness import EPOCH, Night
 from tests.simulator.witness import Answer, Sent
+from tests.wall_hours import may_happen
 
 CHANGES = {Endpoint.UPLOAD, Endpoint.SUBMIT_AUDIT, Endpoint.RELEASE}
 TICK_S = 0.002
@@ -52,6 +53,7 @@ def complaints(night: Night) -> list[str]:
         *unannounced(night),
         *unaccounted(night),
         *hasty(night),
+        *outside_hours(night),
         *replayed_otherwise(night),
     ]
 
@@ -212,6 +214,23 @@ def _looks(sent: Iterable[Sent]) -> Mapping[str, list[float]]:
         if one.endpoint == Endpoint.PACKAGES and one.answer is Answer.YES:
             looks[one.app_id].append(one.at)
     return looks
+
+
+def outside_hours(night: Night) -> Iterator[str]:
+    """Nothing is submitted or released when the clock on the wall shows no window, or a freeze."""
+    direct = {target.app_id for target in night.targets if target.bundle.direct_commit}
+    for sent in night.witness.sent:
+        submits = sent.endpoint == Endpoint.SUBMIT_AUDIT or (
+            sent.endpoint == Endpoint.UPLOAD and sent.app_id in direct
+        )
+        if not submits and sent.endpoint != Endpoint.RELEASE:
+            continue
+        hours = night.calendar.submit if submits else night.calendar.release
+        windows = [window.text for window in hours.windows]
+        frozen = [(freeze.first, freeze.last, freeze.zone.key) for freeze in hours.freezes]
+        at = night.wall.at(sent.at)
+        if not may_happen(windows, frozen, at):
+            yield f"outside its hours: {sent.endpoint} of {sent.app_id} at {at}"
 
 
 def replayed_otherwise(night: Night) -> Iterator[str]:

@@ -23,12 +23,15 @@ from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.targets import Target
+from fleetdeploy.core.windows import Calendar
 from fleetdeploy.engine.ledger import Ledger
+from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.run import Gauges, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
+from fleetdeploy.guards.punctual import PunctualPlatform
 from fleetdeploy.model import AuditNote, Bundle, Phase, Until
 from fleetdeploy.ports import Call, Journal, NoticeFeed, Platform, TokenSource
 from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
@@ -62,8 +65,18 @@ class Crash(Exception):
 
 
 class VirtualWall:
+    """The time of day, which goes with the virtual clock; `moves` set it forward or back."""
+
+    def __init__(self, moves: Mapping[float, float] | None = None) -> None:
+        self._moves = moves or {}
+
     def now(self) -> datetime:
-        return EPOCH + timedelta(seconds=anyio.current_time())
+        return self.at(anyio.current_time())
+
+    def at(self, seconds: float) -> datetime:
+        """Return what it shows at a time of the virtual clock."""
+        moved_s = sum(by_s for from_s, by_s in self._moves.items() if from_s <= seconds)
+        return EPOCH + timedelta(seconds=seconds + moved_s)
 
 
 def make_target(
@@ -125,6 +138,8 @@ class Night:
     doubted: frozenset[str] = frozenset()
     tokens: TokenSource | None = None
     feed: NoticeFeed | None = None
+    calendar: Calendar = field(default_factory=Calendar)
+    wall: VirtualWall = field(default_factory=VirtualWall)
     around_platform: Callable[[Platform], Platform] = lambda platform: platform
     around_journal: Callable[[Journal], Journal] = lambda journal: journal
     platform: World | None = None
@@ -259,7 +274,7 @@ class Night:
         )
         return Rollout(
             self.targets,
-            GuardedPlatform(baidu, self.paced, tokens),
+            GuardedPlatform(PunctualPlatform(baidu, self.calendar, self.wall), self.paced, tokens),
             Ledger(self.around_journal(journal), state, self.watcher),
             self.steering,
             options=RunOptions(
@@ -271,7 +286,12 @@ class Night:
                 grace_s=self.grace_s,
             ),
             rng=self.rng,
-            gauges=Gauges(lambda: self.pacer.pace.rate, lambda: self.made, feed),
+            gauges=Gauges(
+                lambda: self.pacer.pace.rate,
+                lambda: self.made,
+                feed,
+                Opening(self.calendar, self.wall),
+            ),
         )
 
     def _hook(self, hook: Hook | None) -> Hook:

@@ -10,7 +10,6 @@ from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
     PlannedApp,
-    RunRules,
     plan_app,
     seal,
 )
@@ -30,6 +29,7 @@ from fleetdeploy.core.records import (
     Writer,
 )
 from fleetdeploy.core.replay import AppState, RunState
+from fleetdeploy.core.rules import RunRules
 from fleetdeploy.core.targets import Target
 from fleetdeploy.model import (
     AuditNote,

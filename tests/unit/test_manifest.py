@@ -150,16 +150,32 @@ def test_what_has_no_effect_yet_is_refused_and_never_ignored(
 @pytest.mark.parametrize(
     ("window", "message"),
     [
-        ("Mon-Fri 22:00-06:00 Asia/Shanghai", "a window is not supported yet"),
-        ("Sat,Sun 00:00-24:00 UTC", "a window is not supported yet"),
         ("Mon-Fry 22:00-06:00 UTC", "names no day of the week: Fry"),
         ("Mon 22:00-29:00 UTC", "has a time after 24:00"),
         ("at night", "must be like Mon-Fri 22:00-06:00 Asia/Shanghai"),
     ],
 )
-def test_windows_are_read_and_refused_for_now(window: str, message: str) -> None:
+def test_a_window_that_makes_no_sense_is_a_problem(window: str, message: str) -> None:
     expected = [f"windows.release[0]: {message}"]
     assert found({"app_id": "1"}, windows={"release": [window]}) == expected
+
+
+def test_freezes_without_a_zone_are_in_that_of_the_windows_if_there_is_one() -> None:
+    day = {"from": "2026-11-11"}
+    here, there = "Mon-Fri 22:00-06:00 Asia/Shanghai", "Mon-Fri 22:00-06:00 Europe/Berlin"
+    unzoned = ["freezes[0]: names no zone, and the windows do not agree on one"]
+    assert found({"app_id": "1"}, freezes=[day]) == unzoned
+    both = {"submit": [here], "release": [there]}
+    assert found({"app_id": "1"}, freezes=[day], windows=both) == unzoned
+    one = {"submit": [here], "release": [here]}
+    assert found({"app_id": "1"}, freezes=[day], windows=one) == []
+    assert found({"app_id": "1"}, freezes=[day | {"zone": "UTC"}], windows=both) == []
+
+
+def test_a_mistake_in_a_window_does_not_make_one_of_the_freezes() -> None:
+    day = {"from": "2026-11-11"}
+    problems = found({"app_id": "1"}, freezes=[day], windows={"release": ["at night"]})
+    assert problems == ["windows.release[0]: must be like Mon-Fri 22:00-06:00 Asia/Shanghai"]
 
 
 def test_an_empty_list_of_waves_is_a_problem_of_its_own() -> None:

@@ -58,6 +58,20 @@ def test_the_full_manifest_has_every_key() -> None:
     assert manifest.model_fields_set == set(type(manifest).model_fields)
     assert manifest.rollout.model_fields_set == set(type(manifest.rollout).model_fields)
     assert manifest.limits.model_fields_set == set(type(manifest.limits).model_fields)
+    assert manifest.windows is not None
+    assert manifest.windows.model_fields_set == set(type(manifest.windows).model_fields)
+    assert manifest.freezes[0].model_fields_set == set(type(manifest.freezes[0]).model_fields)
+
+
+def test_the_windows_and_freezes_of_the_reference_load(tmp_path: Path) -> None:
+    reference = (ROOT / "docs" / "manifest.md").read_text(encoding="utf-8")
+    example = reference.partition("```yaml\nwindows:")[2].partition("```")[0]
+    text = f"{HEAD}apps: [{{app_id: '1'}}]\nwindows:{example}"
+    manifest = load_manifest(written(tmp_path, text)).manifest
+    assert manifest.window_zone == "Asia/Shanghai"
+    feast, friday = manifest.freezes
+    assert (str(feast.first), str(feast.last), feast.zone) == ("2027-02-05", "2027-02-12", None)
+    assert (friday.last, friday.zone) == (None, "America/New_York")
 
 
 @pytest.mark.parametrize("path", INVALID, ids=lambda path: path.name)

@@ -1,9 +1,9 @@
 """What a plan says, and that it says what the run would do."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
 
 import hypothesis.strategies as st
 import pytest
@@ -25,12 +25,14 @@ from fleetdeploy.core.plan import (
 )
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.core.replay import AppState, advance
+from fleetdeploy.core.rules import FreezeRule
 from fleetdeploy.errors import PlanMismatch
 from fleetdeploy.model import Bundle, Package, Step, Until
 from tests.unit.core_builders import (
     APP,
     OTHERS,
     OURS,
+    START,
     VERSION,
     failed_row,
     make_bundle,
@@ -383,15 +385,18 @@ def test_a_changed_plan_is_refused_with_its_place(changes: dict[str, object]) ->
         check_digest(plan, "plan.json")
 
 
-def test_a_plan_that_was_sealed_before_there_were_causes_still_holds() -> None:
-    document = json.loads(make_plan(make_planned()).model_dump_json())
+def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_whole() -> None:
+    document = json.loads(make_plan().model_dump_json())
     for name in ("max_blocked", "blocked_allowed", "halt_on_cause"):
         assert document["rules"].pop(name) is None
+    for name in ("submit_windows", "release_windows", "freezes"):
+        assert document["rules"].pop(name) == []
     for app in document["apps"]:
         assert app.pop("known_cause") is None
-    del document["notes"], document["digest"]
-    digest = sha256(json.dumps(document, separators=(",", ":")).encode()).hexdigest()
-    check_digest(Plan.model_validate(document | {"digest": digest}), "plan.json")
+    covered = {key: value for key, value in document.items() if key not in ("digest", "notes")}
+    text = json.dumps(covered, ensure_ascii=False, separators=(",", ":"))
+    assert document["digest"] == hashlib.sha256(text.encode()).hexdigest()
+    check_digest(Plan.model_validate(document), "plan.json")
 
 
 @pytest.mark.parametrize("known", [{}, {"known_cause": "audit.rejected blurred"}])
@@ -403,10 +408,35 @@ def test_causes_are_covered_by_the_digest(known: dict[str, str]) -> None:
     for changed in (
         {"rules": rules.model_copy(update={"halt_on_cause": 4})},
         {"rules": rules.model_copy(update={"halt_on_cause": None})},
+        {"rules": rules.model_copy(update={"blocked_allowed": 0})},
         {"apps": (make_planned().model_copy(update={"known_cause": "other"}),)},
     ):
         with pytest.raises(PlanMismatch):
             check_digest(plan.model_copy(update=changed), "plan.json")
+
+
+def timed(**rules: object) -> Plan:
+    plan = make_plan()
+    return seal(plan.model_copy(update={"rules": plan.rules.model_copy(update=rules)}))
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        {"submit_windows": ("Mon 09:00-18:00 UTC",)},
+        {"release_windows": ("Mon 09:00-18:00 UTC",)},
+        {"freezes": (FreezeRule(first=START.date(), last=START.date(), zone="UTC"),)},
+    ],
+)
+def test_windows_and_freezes_cannot_be_added_or_taken_away_unseen(
+    rules: dict[str, object],
+) -> None:
+    plan = timed(**rules)
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    check_digest(plan, "plan.json")
+    for digest, other in ((make_plan().digest, plan), (plan.digest, make_plan())):
+        with pytest.raises(PlanMismatch):
+            check_digest(other.model_copy(update={"digest": digest}), "plan.json")
 
 
 def test_sealing_again_changes_nothing() -> None:

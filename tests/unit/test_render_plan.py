@@ -206,3 +206,55 @@ def test_a_valid_manifest_is_told_what_it_comes_to() -> None:
     )
     markdown = render_validated(validated(), Output.MARKDOWN, PLAIN)
     assert markdown.startswith("# storefront is valid\n\n|  |  |\n")
+
+
+# Windows and freezes. The plan is made on a Tuesday at 11:07 in Shanghai.
+
+
+def facts_of(**rules: object) -> list[str]:
+    text = render_plan(make_plan(1, rules=make_rules(**rules)), Output.TEXT, STYLE)
+    return [line for line in text.splitlines() if line.startswith(("submits", "releas", "frozen"))]
+
+
+def test_a_plan_says_when_its_window_opens_and_for_how_long_one_is_open() -> None:
+    assert facts_of() == []
+    assert facts_of(
+        submit_windows=("Mon-Fri 09:00-18:00 Asia/Shanghai",),
+        release_windows=("Mon-Fri 14:07-06:00 Asia/Shanghai", "Sun 12:00-14:00 UTC"),
+    ) == [
+        (
+            "submits   only Mon-Fri 09:00-18:00 Asia/Shanghai; "
+            "open, closes in 6h 53m (2026-11-24 18:00:00 CST)"
+        ),
+        (
+            "releases  only Mon-Fri 14:07-06:00 Asia/Shanghai, Sun 12:00-14:00 UTC; "
+            "opens in 3h 00m (2026-11-24 14:07:00 CST)"
+        ),
+    ]
+    assert facts_of(release_windows=("Mon-Sun 00:00-24:00 UTC",)) == [
+        "releases  only Mon-Sun 00:00-24:00 UTC; open"
+    ]
+
+
+def test_a_plan_says_which_days_are_frozen_until_they_are_over() -> None:
+    over = {"first": "2026-11-01", "last": "2026-11-23", "zone": "Asia/Shanghai"}
+    day = {"first": "2026-11-27", "last": "2026-11-27", "zone": "UTC", "reason": "Black Friday"}
+    feast = {"first": "2027-02-05", "last": "2027-02-12", "zone": "Asia/Shanghai"}
+    assert facts_of(freezes=(over, day, feast)) == [
+        "frozen    2026-11-27 UTC (Black Friday), 2027-02-05 to 2027-02-12 Asia/Shanghai"
+    ]
+    now = {"first": "2026-11-24", "last": "2026-11-25", "zone": "Asia/Shanghai"}
+    assert facts_of(release_windows=("Mon-Sun 08:00-20:00 Asia/Shanghai",), freezes=(now,)) == [
+        "submits   at any time but when frozen; frozen, opens in 1d 12h (2026-11-26 00:00:00 CST)",
+        (
+            "releases  only Mon-Sun 08:00-20:00 Asia/Shanghai; "
+            "frozen, opens in 1d 20h (2026-11-26 08:00:00 CST)"
+        ),
+        "frozen    2026-11-24 to 2026-11-25 Asia/Shanghai",
+    ]
+
+
+def test_a_plan_from_a_machine_that_knows_more_zones_can_be_read() -> None:
+    rules = make_rules(release_windows=("Mon 08:00-20:00 Mars/Base",))
+    for output in Output:
+        assert "Mars/Base" in render_plan(make_plan(1, rules=rules), output, STYLE)

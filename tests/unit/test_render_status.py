@@ -14,6 +14,8 @@ from fleetdeploy.core.records import (
     RunFinished,
     RunHalted,
     RunRecord,
+    RunStopped,
+    StopReason,
 )
 from fleetdeploy.core.summary import Status, summarise
 from tests.builders import (
@@ -23,6 +25,7 @@ from tests.builders import (
     make_entries,
     make_plan,
     make_planned,
+    make_rules,
     make_state,
     released,
 )
@@ -220,3 +223,32 @@ def test_an_empty_history_says_so() -> None:
     assert render_history([], Output.TEXT, STYLE) == "no runs yet"
     assert render_history([], Output.MARKDOWN, STYLE) == "No runs yet."
     assert json.loads(render_history([], Output.JSON, STYLE)) == {"schema_version": 1, "runs": []}
+
+
+def waiting() -> Status:
+    """Two apps are approved and one is released; the window opens in the evening."""
+    rules = make_rules(release_windows=("Mon-Sun 22:00-06:00 Asia/Shanghai",))
+    plan = make_plan([make_planned("1"), make_planned("2"), make_planned("33")], rules=rules)
+    records = [*released("1")[:-3], *released("2")[:-3], *released("33")]
+    stopped = RunStopped(reason=StopReason.NO_WAIT)
+    return summarise(plan, make_state(plan, [*records, stopped]), alive=False, now=START)
+
+
+def test_who_waits_for_a_window_is_told_and_when_it_opens() -> None:
+    status = waiting()
+    line = "2 apps wait for the window of release: opens 2026-11-24 22:00:00 CST"
+    for text in (
+        render_status(status, Output.TEXT, STYLE),
+        render_status(status, Output.MARKDOWN, STYLE),
+        render_report(status, small_plan(), Output.TEXT, STYLE),
+    ):
+        assert line in text
+    document = json.loads(render_status(status, Output.JSON, STYLE))
+    opens_at = "2026-11-24T14:00:00Z"
+    assert document["waits"] == [
+        {"step": "release", "count": 2, "app_ids": ["1", "2"], "opens_at": opens_at}
+    ]
+    assert [app["opens_at"] for app in document["apps"]] == [opens_at, opens_at, None]
+    assert document["apps"][0]["hint"] == "release waits until 2026-11-24 14:00 UTC"
+    assert status.causes == ()
+    assert status.next == f"fleetdeploy resume {status.run_id}"

@@ -118,7 +118,7 @@ def test_a_status_is_one_json_document_with_its_version() -> None:
     )
     assert set(document["apps"][0]) == {
         "app_id", "name", "wave", "phase", "outcome", "template_id", "version", "fingerprint",
-        "package_id", "step", "attempts", "error", "hint", "updated_at",
+        "package_id", "step", "attempts", "error", "hint", "updated_at", "opens_at",
     }  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
+from fleetdeploy.cli.render.hours import hours_facts
 from fleetdeploy.cli.render.layout import (
     bullets,
     code_ids,
@@ -145,6 +146,7 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
             "pace",
             f"{plan.rules.requests_per_second:g} calls per second, {plan.rules.in_flight} at once",
         ),
+        *hours_facts(plan, style, plan.created_at),
         ("made", moment(plan.created_at, style)),
     ]
     if len(plan.waves) > 1:

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final
 
+from fleetdeploy.cli.render.hours import waits_told
 from fleetdeploy.cli.render.layout import (
+    bullets,
     code_ids,
     columns,
     count_of,
@@ -54,6 +56,7 @@ def text_parts(status: Status, style: Style) -> list[str]:
     return [
         _headline(status, style),
         _counts(status, style),
+        "\n".join(waits_told(status.waits, style)),
         "\n\n".join(_cause(cause, style) for cause in status.causes),
         _calls(status),
     ]
@@ -131,6 +134,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         _markdown_halt(status.halted),
         f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
         markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
+        bullets(map(safe_markdown, waits_told(status.waits, style))) if status.waits else "",
         _markdown_causes(status.causes),
         safe_markdown(_calls(status)),
     ]

@@ -1,0 +1,52 @@
+"""The rules of a run as its plan fixes them: values only, which decide nothing."""
+
+from datetime import date
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Value(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FreezeRule(Value):
+    """Whole days in a zone, first and last included, on which nothing is submitted or released."""
+
+    first: date
+    last: date
+    zone: str
+    reason: str = ""
+
+
+class RunRules(Value):
+    """What the manifest says about the run as a whole, with the budgets resolved to numbers.
+
+    None: as many blocked apps, or apps of one cause, as there may be.
+    Windows are written as in the manifest; without any, it may happen at any time.
+    """
+
+    skip_unchanged: bool
+    wait_for_foreign: bool
+    max_failures: str
+    failures_allowed: int
+    max_blocked: str | None = None
+    blocked_allowed: int | None = None
+    halt_on_cause: int | None = None
+    requests_per_second: float
+    in_flight: int
+    endpoints: dict[str, float] = Field(default_factory=dict)
+    submit_windows: tuple[str, ...] = ()
+    release_windows: tuple[str, ...] = ()
+    freezes: tuple[FreezeRule, ...] = ()
+
+
+LATER_RULES: Final = (
+    "max_blocked",
+    "blocked_allowed",
+    "halt_on_cause",
+    "submit_windows",
+    "release_windows",
+    "freezes",
+)
+"""Plans were saved before there were these: a digest covers them only where they say something."""
