@@ -20,6 +20,10 @@ class Step(StrEnum):
     AWAIT_AUDIT = "await_audit"
     RELEASE = "release"
     AWAIT_RELEASE = "await_release"
+    ROLLBACK = "rollback"
+    AWAIT_ROLLBACK = "await_rollback"
+    WITHDRAW = "withdraw"
+    AWAIT_WITHDRAW = "await_withdraw"
 
 
 class Phase(StrEnum):
@@ -34,7 +38,13 @@ class Phase(StrEnum):
     APPROVED = "approved"
     RELEASING = "releasing"
     PUBLISHING = "publishing"
+    ROLLING_BACK = "rolling_back"
+    REVERTING = "reverting"
+    WITHDRAWING = "withdrawing"
+    LEAVING_AUDIT = "leaving_audit"
     RELEASED = "released"
+    ROLLED_BACK = "rolled_back"
+    WITHDRAWN = "withdrawn"
     UNCHANGED = "unchanged"
     REJECTED = "rejected"
     BLOCKED = "blocked"
@@ -46,6 +56,8 @@ class Outcome(StrEnum):
     """How an app ended; every outcome is also a terminal phase of the same name."""
 
     RELEASED = "released"
+    ROLLED_BACK = "rolled_back"
+    WITHDRAWN = "withdrawn"
     UNCHANGED = "unchanged"
     REJECTED = "rejected"
     BLOCKED = "blocked"

@@ -39,7 +39,7 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "mend what stderr names, then give the same command again",
     ),
     ExitCode.INCOMPLETE: Meaning(
-        "finished, and some apps were not released (failed, rejected, blocked)",
+        "finished, and some apps are not where they should be (failed, rejected, blocked)",
         "`status` groups them by cause; mend the causes, then `run` again: "
         "what is online already is left alone",
     ),

@@ -21,6 +21,8 @@ COMMANDS: Final = {
     "plan": "fleetdeploy.cli.rollouts:plan_command",
     "run": "fleetdeploy.cli.rollouts:run_command",
     "resume": "fleetdeploy.cli.rollouts:resume_command",
+    "rollback": "fleetdeploy.cli.going_back:rollback_command",
+    "withdraw": "fleetdeploy.cli.going_back:withdraw_command",
     "status": "fleetdeploy.cli.views:status_command",
     "history": "fleetdeploy.cli.views:history_command",
     "explain": "fleetdeploy.cli.views:explain_command",

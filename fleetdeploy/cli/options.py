@@ -167,12 +167,17 @@ def going(command: Callable[P, R]) -> Callable[P, R]:
         help="How far to bring the apps.",
     )(command)
     command = click.option(
-        "--deadline", type=DurationType(), help="Stop in time, like 6h; the run can be resumed."
-    )(command)
-    command = click.option(
         "--listen",
         metavar="HOST:PORT",
         help="Receive the platform's pushes while the run goes, like fleetdeploy listen.",
+    )(command)
+    return lasting(command)
+
+
+def lasting(command: Callable[P, R]) -> Callable[P, R]:
+    """Add the flags that say how long a run goes."""
+    command = click.option(
+        "--deadline", type=DurationType(), help="Stop in time, like 6h; the run can be resumed."
     )(command)
     return click.option(
         "--no-wait",

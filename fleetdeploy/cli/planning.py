@@ -130,7 +130,7 @@ async def make_plan(
     """
     before = look_back(state_dir, wish.app_ids)
     seen = await survey(link.platform, wish.app_ids, at_once=at_once)
-    _check_credentials(seen)
+    check_credentials(seen)
     policy = policy_of(wish.rules, settings)
     apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in wish.targets)
     plan = Plan(
@@ -155,7 +155,7 @@ async def _notes(wish: Wish, link: Link, settings: Settings) -> tuple[PlanNote, 
     return await preflight(link.credentials, wish.targets, SystemClock().now(), ours=ours)
 
 
-def _check_credentials(seen: Survey) -> None:
+def check_credentials(seen: Survey) -> None:
     """Raise `FleetRefused` if not one app could be read for want of a good token."""
     errors = list(seen.errors.values())
     if seen.rows or len(errors) <= 1 or not all(e.code in _TOKEN_CODES for e in errors):

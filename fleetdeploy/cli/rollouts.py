@@ -25,7 +25,7 @@ from fleetdeploy.cli.planning import (
 )
 from fleetdeploy.cli.process import Interrupts, SystemClock
 from fleetdeploy.cli.render.hours import hours_facts
-from fleetdeploy.cli.render.plan import render_plan
+from fleetdeploy.cli.render.plan import note_words, render_plan
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.running import (
@@ -43,9 +43,9 @@ from fleetdeploy.core.hours import calendar_of
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
-from fleetdeploy.core.summary import exit_code_of, summarise
+from fleetdeploy.core.summary import exit_code_of, start_command, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
-from fleetdeploy.model import Until
+from fleetdeploy.model import RunKind, Until
 from fleetdeploy.ports import NoticeFeed
 from fleetdeploy.receiver.limits import Address
 from fleetdeploy.storage.archive import Recorded, latest_unfinished, read_plan, read_run
@@ -127,11 +127,16 @@ def run_command(
                 hint="leave out the manifest, --only, --exclude, --until and --run-id",
             )
         saved = _read_plan_file(plan_file)
-        return _told(desk, anyio.run(partial(_run_saved, desk, saved, manner, dry_run=dry_run)))
+        if saved.run_kind is not RunKind.ROLLOUT:
+            raise UsageInvalid(
+                f"{plan_file} is the plan of a {saved.run_kind}: only a rollout's can be run",
+                hint=f"type: {start_command(saved)}",
+            )
+        return told(desk, anyio.run(partial(_run_saved, desk, saved, manner, dry_run=dry_run)))
     if manifest is None:
         raise UsageInvalid("nothing to run", hint="name a manifest, or a plan with --plan FILE")
     wish = _wish(desk, manifest, run_id=run_id, until=until, only=only, exclude=exclude)
-    return _told(desk, anyio.run(partial(_run_wish, desk, wish, manner, dry_run=dry_run)))
+    return told(desk, anyio.run(partial(_run_wish, desk, wish, manner, dry_run=dry_run)))
 
 
 @click.command("resume")
@@ -159,7 +164,7 @@ def resume_command(
         override_reason=override_halt,
         listen=_listening(listen, no_wait=no_wait),
     )
-    return _told(desk, anyio.run(_resume, desk, run, manner))
+    return told(desk, anyio.run(_resume, desk, run, manner))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +209,7 @@ async def rig_up(desk: Desk, rules: RunRules) -> AsyncGenerator[Rig]:
         tasks.cancel_scope.cancel()
 
 
-async def _unless_interrupted(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
+async def interruptible(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
     """Await something that changes nothing; a signal leaves it at once."""
     with anyio.CancelScope() as scope:
         rig.watch.interrupts.ask_with(scope.cancel)
@@ -214,7 +219,7 @@ async def _unless_interrupted(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
     raise click.exceptions.Exit(code)
 
 
-async def _in_rig(desk: Desk, rules: RunRules, act: Callable[[Rig], Awaitable[T]]) -> T:
+async def in_rig(desk: Desk, rules: RunRules, act: Callable[[Rig], Awaitable[T]]) -> T:
     """Await `act` with a rig, and return what it returns once the rig is down."""
     async with rig_up(desk, rules) as rig:
         result = [await act(rig)]
@@ -226,7 +231,7 @@ async def _in_rig_that_hears(
 ) -> T:
     """Do the same with notices from the platform, unless the run does not wait for any."""
     if not manner.wait:
-        return await _in_rig(desk, rules, act)
+        return await in_rig(desk, rules, act)
 
     async def hear(rig: Rig) -> T:
         async with hearing(
@@ -242,17 +247,17 @@ async def _in_rig_that_hears(
             result = [await act(replace(rig, feed=ears.feed))]
         return result[0]
 
-    return await _in_rig(desk, rules, hear)
+    return await in_rig(desk, rules, hear)
 
 
 async def _plan_only(desk: Desk, wish: Wish) -> Planned:
-    return await _in_rig(desk, wish.rules, partial(_planned, wish=wish))
+    return await in_rig(desk, wish.rules, partial(_planned, wish=wish))
 
 
 async def _planned(rig: Rig, wish: Wish) -> Planned:
     desk = rig.desk
     act = partial(make_plan, wish, rig.link, desk.state_dir, desk.settings, wish.limits.in_flight)
-    return await _unless_interrupted(rig, act)
+    return await interruptible(rig, act)
 
 
 async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) -> Ending:
@@ -263,7 +268,7 @@ async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) ->
         return await run_planned(rig, planned, manner)
 
     if dry_run:
-        return await _in_rig(desk, wish.rules, act)
+        return await in_rig(desk, wish.rules, act)
     return await _in_rig_that_hears(desk, wish.rules, manner, act)
 
 
@@ -276,7 +281,7 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
         return await run_planned(rig, Planned(saved, now.looks, now.before), manner)
 
     if dry_run:
-        return await _in_rig(desk, saved.rules, act)
+        return await in_rig(desk, saved.rules, act)
     return await _in_rig_that_hears(desk, saved.rules, manner, act)
 
 
@@ -285,7 +290,7 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
     for error in planned.before.unreadable:
         rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {error.message}")
     for note in planned.plan.notes:
-        rig.desk.say(f"note: {note.message}")
+        rig.desk.say(f"note: {note_words(note)}")
     async with take_new(rig.desk.state_dir, planned) as seat:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
         _say_hours(rig.desk, seat.plan)
@@ -348,7 +353,7 @@ def _listening(text: str | None, *, no_wait: bool) -> Address | None:
     return address_of(text)
 
 
-def _told(desk: Desk, ending: Ending) -> ExitCode:
+def told(desk: Desk, ending: Ending) -> ExitCode:
     """Print the last words, once nothing draws on the terminal any more."""
     desk.print(ending.text)
     return ending.code

@@ -1,5 +1,7 @@
 """What to do next for one app, given what a look at the platform showed.
 
+This is for rollouts; `decide_back.py` is for runs that take something back.
+
 Pure: it sends nothing, waits for nothing and knows no clock; the times it needs are passed in.
 It does not retry either: a decision is made anew from every look.
 
@@ -23,7 +25,6 @@ from fleetdeploy.core import endings, sightings
 from fleetdeploy.core.decisions import (
     Confirm,
     Decision,
-    Do,
     Note,
     Policy,
     Poll,
@@ -31,8 +32,6 @@ from fleetdeploy.core.decisions import (
     Sight,
 )
 from fleetdeploy.core.records import (
-    AppFinished,
-    ErrorNote,
     FoundStage,
     PackageFound,
     StepFailed,
@@ -40,6 +39,18 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.core.replay import AppState, is_resting
+from fleetdeploy.core.settling import (
+    AUDIT,
+    PACKAGE,
+    Circumstances,
+    attempt,
+    end,
+    settled,
+    silence,
+    silent_for,
+    status_words,
+    still,
+)
 from fleetdeploy.model import (
     Bundle,
     Outcome,
@@ -52,13 +63,10 @@ from fleetdeploy.model import (
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class Case(Circumstances):
     """Everything a decision is made from."""
 
-    app: AppState
     bundle: Bundle
-    sight: Sight
-    policy: Policy
 
     @property
     def version(self) -> str:
@@ -82,13 +90,15 @@ def decide(app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: U
     assert not app.terminal, app.phase
     if is_resting(app, until):
         return Rest(f"as far as {until}")
-    return _BY_PHASE[app.phase](Case(app, bundle, sight, policy))
+    return _BY_PHASE[app.phase](Case(app, sight, policy, bundle))
 
 
 def _queued(case: Case) -> Decision:
     live = sightings.online(case.sight.rows)
     if case.policy.skip_unchanged and live and live.fingerprint == case.bundle.fingerprint:
-        return _end(case, Outcome.UNCHANGED, None, "its content is already online")
+        return end(case, Outcome.UNCHANGED, None, "its content is already online")
+    if sightings.rolling_back(case.sight.rows, case.bundle):
+        return Poll("the same content is rolling back")
     ours = sightings.furthest_of_ours(case.sight.rows, case.bundle)
     if ours is not None:
         return _adopt(case, ours)
@@ -123,25 +133,25 @@ def _obstacle(case: Case) -> Decision | None:
     if case.policy.wait_for_foreign:
         return Poll(why)
     error = endings.FOREIGN_IN_AUDIT.note(why)
-    return _end(case, Outcome.BLOCKED, error, why)
+    return end(case, Outcome.BLOCKED, error, why)
 
 
 def _uploading(case: Case) -> Decision:
     if case.fresh:
-        return _settled(case, "it shows in the list")
-    return _silence(case, "the upload does not show")
+        return settled(case, "it shows in the list")
+    return silence(case, "the upload does not show")
 
 
 def _processing(case: Case) -> Decision:
     row = case.row if case.app.package_id else _best(case.fresh)
     if row is None:
-        return _still(case, endings.NOT_VISIBLE)
+        return still(case, endings.NOT_VISIBLE)
     if sightings.upload_failed(row):
         return _upload_failure(case, row)
     if sightings.is_uploading(row):
-        return _still(case, endings.NOT_BUILT)
+        return still(case, endings.NOT_BUILT)
     if row.status == PackageStatus.DEVELOPMENT and case.bundle.direct_commit:
-        return _still(case, endings.NOT_SUBMITTED)
+        return still(case, endings.NOT_SUBMITTED)
     record = StepSucceeded(
         app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, package_id=row.package_id
     )
@@ -155,15 +165,15 @@ def _uploaded(case: Case) -> Decision:
     if row.status != PackageStatus.DEVELOPMENT:
         return _moved_on(case, row)
     if case.bundle.direct_commit:
-        return _still(case, endings.NOT_SUBMITTED)
+        return still(case, endings.NOT_SUBMITTED)
     return _obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
 
 
 def _submitting(case: Case) -> Decision:
     row = case.row
     if row is not None and row.status != PackageStatus.DEVELOPMENT:
-        return _settled(case, f"the platform says {_status(row)}")
-    return _silence(case, "the submission does not show")
+        return settled(case, f"the platform says {status_words(row)}")
+    return silence(case, "the submission does not show")
 
 
 def _auditing(case: Case) -> Decision:
@@ -183,7 +193,7 @@ def _auditing(case: Case) -> Decision:
         return _withdrawn(case, case.policy.visible_s)
     if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
         return _moved_on(case, row)
-    return Poll(f"the platform says {_status(row)}")
+    return Poll(f"the platform says {status_words(row)}")
 
 
 def _approved(case: Case) -> Decision:
@@ -196,14 +206,14 @@ def _approved(case: Case) -> Decision:
         return _moved_on(case, row)
     if row.status == PackageStatus.DEVELOPMENT:
         return _withdrawn(case, case.policy.vanish_s)
-    return Poll(f"approved, but now the platform says {_status(row)}")
+    return Poll(f"approved, but now the platform says {status_words(row)}")
 
 
 def _releasing(case: Case) -> Decision:
     row = case.row
     if row is not None and row.status == PackageStatus.ONLINE:
-        return _settled(case, "it is online")
-    return _silence(case, "the release does not show")
+        return settled(case, "it is online")
+    return silence(case, "the release does not show")
 
 
 def _publishing(case: Case) -> Decision:
@@ -211,7 +221,7 @@ def _publishing(case: Case) -> Decision:
     if row is not None and row.status == PackageStatus.ONLINE:
         record = StepSucceeded(app_id=case.app.app_id, step=Step.AWAIT_RELEASE, attempt=1)
         return Note(record, "it is online")
-    return _still(case, endings.RELEASE_NOT_VISIBLE)
+    return still(case, endings.RELEASE_NOT_VISIBLE)
 
 
 _BY_PHASE: Mapping[Phase, Callable[[Case], Decision]] = {
@@ -244,14 +254,6 @@ def _where(stage: FoundStage) -> str:
     }[stage]
 
 
-def _status(row: Package) -> str:
-    """Name the platform's word for a row, a number we do not know included."""
-    try:
-        return PackageStatus(row.status or 0).name.lower().replace("_", " ")
-    except ValueError:
-        return f"status {row.status}"
-
-
 def _best(rows: tuple[Package, ...]) -> Package | None:
     """Of the rows an upload made, prefer the finished package, then the one being built."""
     return min(
@@ -262,82 +264,21 @@ def _best(rows: tuple[Package, ...]) -> Package | None:
 
 
 def _attempt(case: Case, step: Step, why: str) -> Decision:
-    """Start a step, unless its tries are used up; then the last error is how the app ends.
-
-    The first step after an earlier run died in the middle of one waits until that one would show.
-    """
-    settle_s = case.policy.settle_s
-    if case.app.in_doubt_before and not _silent_for(case, settle_s, _EARLIER_STEP):
-        return Confirm(settle_s, _EARLIER_STEP, f"{why}; but an earlier run died in the middle")
-    done = case.app.attempts_of(step)
-    error = case.app.error
-    allowed = case.policy.attempts
-    if error is not None and error.errno is not None and error.code in _ANSWERED_VAGUELY:
-        allowed = case.policy.attempts_answered
-    if done >= allowed:
-        assert error is not None
-        return _end(case, Outcome.FAILED, error, f"{step} failed {done} times")
     known = sightings.keys_like(case.sight.rows, case.bundle) if step is Step.UPLOAD else ()
     record = StepStarted(
         app_id=case.app.app_id,
         step=step,
-        attempt=done + 1,
+        attempt=1,
         package_id=case.app.package_id,
         known=known,
     )
-    return Do(record, why)
-
-
-_ANSWERED_VAGUELY = frozenset({"platform.unknown_error"})
-
-
-def _settled(case: Case, why: str) -> Note:
-    assert case.app.step is not None
-    record = StepSucceeded(
-        app_id=case.app.app_id, step=case.app.step, attempt=case.app.attempt, settled=True
-    )
-    return Note(record, why)
-
-
-def _silence(case: Case, why: str) -> Decision:
-    """Wait for a trace of an announced step; lasting silence proves that it did not happen."""
-    assert case.app.step is not None
-    if not _silent_for(case, case.policy.settle_s, case.app.step):
-        return Confirm(case.policy.settle_s, case.app.step, why)
-    error = case.app.error or endings.no_effect(case.app.step)
-    record = StepFailed(
-        app_id=case.app.app_id,
-        step=case.app.step,
-        attempt=case.app.attempt,
-        error=error,
-        settled=True,
-    )
-    return Note(record, f"{why}, and has not for {case.policy.settle_s:g} s")
-
-
-_PACKAGE = "package"
-_AUDIT = "audit"
-_EARLIER_STEP = "earlier step"
-
-
-def _silent_for(case: Case, wait_s: float, missing: str) -> bool:
-    """Whether this very thing has been missing for so long."""
-    sight = case.sight
-    return sight.absent_s is not None and sight.missing == missing and sight.absent_s >= wait_s
-
-
-def _still(case: Case, overdue: endings.Ending) -> Decision:
-    """Wait for something that the platform promised, but not for ever."""
-    if case.sight.phase_s < case.policy.visible_s:
-        return Poll(f"not yet: {overdue.meaning}")
-    error = endings.overdue(overdue, case.sight.phase_s)
-    return _end(case, Outcome.FAILED, error, error.message)
+    return attempt(case, record, why)
 
 
 def _upload_failure(case: Case, row: Package) -> Note:
     error = endings.upload_failure(row)
     if error.code == endings.UPLOAD_REFUSED.code:
-        return _end(case, Outcome.FAILED, error, error.message)
+        return end(case, Outcome.FAILED, error, error.message)
     record = StepFailed(app_id=case.app.app_id, step=Step.AWAIT_UPLOAD, attempt=1, error=error)
     return Note(record, error.message, halt=error.code == endings.TEMPLATE_BROKEN.code)
 
@@ -345,31 +286,27 @@ def _upload_failure(case: Case, row: Package) -> Note:
 def _moved_on(case: Case, row: Package) -> Decision:
     """Our package is further on than we brought it: somebody helped by hand, or a verdict fell."""
     if row.status == PackageStatus.AUDIT_FAILED:
-        return _end(case, Outcome.REJECTED, endings.rejection(row), "the reviewer said no")
+        return end(case, Outcome.REJECTED, endings.rejection(row), "the reviewer said no")
     stage = _STAGES.get(row.status)
     if stage is None:
-        return Poll(f"the platform says {_status(row)}")
+        return Poll(f"the platform says {status_words(row)}")
     record = PackageFound(
         app_id=case.app.app_id, stage=stage, package_id=row.package_id, version=row.version
     )
-    return Note(record, f"the platform says {_status(row)}")
+    return Note(record, f"the platform says {status_words(row)}")
 
 
 def _withdrawn(case: Case, wait_s: float) -> Decision:
     why = "no longer in audit: somebody withdrew it"
-    if not _silent_for(case, wait_s, _AUDIT):
-        return Confirm(wait_s, _AUDIT, why)
+    if not silent_for(case, wait_s, AUDIT):
+        return Confirm(wait_s, AUDIT, why)
     error = endings.WITHDRAWN.note()
-    return _end(case, Outcome.CANCELLED, error, why)
+    return end(case, Outcome.CANCELLED, error, why)
 
 
 def _gone(case: Case) -> Decision:
     why = f"package {case.app.package_id} is no longer in the list"
-    if not _silent_for(case, case.policy.vanish_s, _PACKAGE):
-        return Confirm(case.policy.vanish_s, _PACKAGE, why)
+    if not silent_for(case, case.policy.vanish_s, PACKAGE):
+        return Confirm(case.policy.vanish_s, PACKAGE, why)
     error = endings.gone(case.app.package_id, case.version)
-    return _end(case, Outcome.FAILED, error, why)
-
-
-def _end(case: Case, outcome: Outcome, error: ErrorNote | None, why: str) -> Note:
-    return Note(AppFinished(app_id=case.app.app_id, outcome=outcome, error=error), why)
+    return end(case, Outcome.FAILED, error, why)

@@ -121,6 +121,54 @@ WINDOW_CLOSED = Ending(
     "waits until it may be sent",
     "nothing: it is sent when the window opens",
 )
+NO_WAY_BACK = Ending(
+    "rollback.no_way_back",
+    "the platform names no version to go back to",
+    "app ends `blocked`",
+    "roll out content that works",
+)
+NOT_ONLINE = Ending(
+    "rollback.not_online",
+    "what was to be rolled back is not online any more",
+    "leaves the app alone: it ends `unchanged`",
+    "nothing, if what is online now is wanted; look at `fleetdeploy packages APP`",
+)
+TWO_ONLINE = Ending(
+    "rollback.two_online",
+    "two packages show as online at once",
+    "looks again, then app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP` and at the platform's console",
+)
+ROLLBACK_NOT_VISIBLE = Ending(
+    "rollback.not_visible",
+    "the rollback was taken, and the version before is not online",
+    "app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP`; type the rollback again: it goes on from what is there",
+)
+OTHER_VERSION = Ending(
+    "rollback.other_version",
+    "another version came online than the one to go back to",
+    "app ends `cancelled`",
+    "somebody released meanwhile, it seems: look at `fleetdeploy packages APP`",
+)
+NOT_IN_AUDIT = Ending(
+    "withdraw.not_in_audit",
+    "what was to be withdrawn is not in audit any more",
+    "leaves the app alone: it ends `unchanged`",
+    "what is approved is not online: leave it there, or release it",
+)
+WITHDRAW_NOT_VISIBLE = Ending(
+    "withdraw.not_visible",
+    "the withdrawal was taken, and the package is still in audit",
+    "app ends `failed`, after half an hour",
+    "look at `fleetdeploy packages APP`; type the withdrawal again",
+)
+TOO_LATE = Ending(
+    "withdraw.too_late",
+    "the verdict fell before the withdrawal took effect",
+    "app ends `cancelled`",
+    "what is approved is not online: leave it there, or release it",
+)
 BUDGET_EXCEEDED = Ending(
     "run.budget_exceeded",
     "more apps failed or were rejected than max_failures allows",
@@ -188,6 +236,14 @@ ENDINGS = (
     GONE,
     SUPERSEDED,
     WINDOW_CLOSED,
+    NO_WAY_BACK,
+    NOT_ONLINE,
+    TWO_ONLINE,
+    ROLLBACK_NOT_VISIBLE,
+    OTHER_VERSION,
+    NOT_IN_AUDIT,
+    WITHDRAW_NOT_VISIBLE,
+    TOO_LATE,
     BUDGET_EXCEEDED,
     BLOCKED_EXCEEDED,
     CAUSE_SHARED,

@@ -7,9 +7,13 @@ How it works: the live run and the replay of a journal both go through `next_pha
 that could be written can always be replayed. A pair that is missing from `TRANSITIONS` is a bug
 on our side or damage in the file; it is never skipped.
 
-The three phases in which something was sent (`uploading`, `submitting`, `releasing`) are left only
-by knowing: the answer came, or a look at the platform settled it. After a crash an app in one of
-them is in doubt. A failed step leads back to the phase before it, from where it may be tried again.
+The phases in which something was sent (`uploading`, `submitting`, `releasing`, `rolling_back`,
+`withdrawing`) are left only by knowing: the answer came, or a look at the platform settled it.
+After a crash an app in one of them is in doubt. A failed step leads back to the phase before it,
+from where it may be tried again.
+
+All kinds of run share the table and begin in `queued`. Which events belong to which kind is said by
+`kind_of`: a rollout never rolls back, and a rollback never uploads.
 """
 
 from collections.abc import Mapping
@@ -26,7 +30,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Phase, Step
+from fleetdeploy.model import Phase, RunKind, Step
 
 
 class Event(StrEnum):
@@ -48,11 +52,22 @@ class Event(StrEnum):
     RELEASE_SUCCEEDED = "release_succeeded"
     RELEASE_FAILED = "release_failed"
     AWAIT_RELEASE_SUCCEEDED = "await_release_succeeded"
+    ROLLBACK_STARTED = "rollback_started"
+    ROLLBACK_DOUBTED = "rollback_doubted"
+    ROLLBACK_SUCCEEDED = "rollback_succeeded"
+    ROLLBACK_FAILED = "rollback_failed"
+    AWAIT_ROLLBACK_SUCCEEDED = "await_rollback_succeeded"
+    WITHDRAW_STARTED = "withdraw_started"
+    WITHDRAW_DOUBTED = "withdraw_doubted"
+    WITHDRAW_SUCCEEDED = "withdraw_succeeded"
+    WITHDRAW_FAILED = "withdraw_failed"
+    AWAIT_WITHDRAW_SUCCEEDED = "await_withdraw_succeeded"
     FOUND_PROCESSING = "found_processing"
     FOUND_UPLOADED = "found_uploaded"
     FOUND_AUDITING = "found_auditing"
     FOUND_APPROVED = "found_approved"
     FOUND_RELEASED = "found_released"
+    FOUND_ROLLING_BACK = "found_rolling_back"
     ENDED_UNCHANGED = "ended_unchanged"
     ENDED_REJECTED = "ended_rejected"
     ENDED_BLOCKED = "ended_blocked"
@@ -74,6 +89,9 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
         Event.FOUND_UPLOADED: Phase.UPLOADED,
         Event.FOUND_AUDITING: Phase.AUDITING,
         Event.FOUND_APPROVED: Phase.APPROVED,
+        Event.ROLLBACK_STARTED: Phase.ROLLING_BACK,
+        Event.FOUND_ROLLING_BACK: Phase.REVERTING,
+        Event.WITHDRAW_STARTED: Phase.WITHDRAWING,
         Event.ENDED_UNCHANGED: Phase.UNCHANGED,
         **_ENDED,
     },
@@ -121,7 +139,29 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
         Event.AWAIT_RELEASE_SUCCEEDED: Phase.RELEASED,
         **_ENDED,
     },
+    Phase.ROLLING_BACK: {
+        Event.ROLLBACK_DOUBTED: Phase.ROLLING_BACK,
+        Event.ROLLBACK_SUCCEEDED: Phase.REVERTING,
+        Event.ROLLBACK_FAILED: Phase.QUEUED,
+        **_ENDED,
+    },
+    Phase.REVERTING: {
+        Event.AWAIT_ROLLBACK_SUCCEEDED: Phase.ROLLED_BACK,
+        **_ENDED,
+    },
+    Phase.WITHDRAWING: {
+        Event.WITHDRAW_DOUBTED: Phase.WITHDRAWING,
+        Event.WITHDRAW_SUCCEEDED: Phase.LEAVING_AUDIT,
+        Event.WITHDRAW_FAILED: Phase.QUEUED,
+        **_ENDED,
+    },
+    Phase.LEAVING_AUDIT: {
+        Event.AWAIT_WITHDRAW_SUCCEEDED: Phase.WITHDRAWN,
+        **_ENDED,
+    },
     Phase.RELEASED: {},
+    Phase.ROLLED_BACK: {},
+    Phase.WITHDRAWN: {},
     Phase.UNCHANGED: {},
     Phase.REJECTED: {},
     Phase.BLOCKED: {},
@@ -130,7 +170,15 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
 }
 
 TERMINAL = frozenset(phase for phase, exits in TRANSITIONS.items() if not exits)
-SENT = frozenset({Phase.UPLOADING, Phase.SUBMITTING, Phase.RELEASING})
+SENT = frozenset(
+    {
+        Phase.UPLOADING,
+        Phase.SUBMITTING,
+        Phase.RELEASING,
+        Phase.ROLLING_BACK,
+        Phase.WITHDRAWING,
+    }
+)
 """A request that changes something was announced; without an answer the app is in doubt."""
 
 STEP_OF: Mapping[Phase, Step] = {
@@ -143,8 +191,49 @@ STEP_OF: Mapping[Phase, Step] = {
     Phase.APPROVED: Step.RELEASE,
     Phase.RELEASING: Step.RELEASE,
     Phase.PUBLISHING: Step.AWAIT_RELEASE,
+    Phase.ROLLING_BACK: Step.ROLLBACK,
+    Phase.REVERTING: Step.AWAIT_ROLLBACK,
+    Phase.WITHDRAWING: Step.WITHDRAW,
+    Phase.LEAVING_AUDIT: Step.AWAIT_WITHDRAW,
 }
 """The step that a phase calls for or is in; terminal phases call for none."""
+
+FIRST_STEP: Mapping[RunKind, Step] = {
+    RunKind.ROLLOUT: Step.UPLOAD,
+    RunKind.ROLLBACK: Step.ROLLBACK,
+    RunKind.WITHDRAW: Step.WITHDRAW,
+}
+"""What `queued` calls for, by the kind of run."""
+
+_OF_ALL_KINDS = frozenset({Event.ENDED_UNCHANGED, *_ENDED})
+_OF_ROLLBACKS = frozenset(
+    {
+        Event.ROLLBACK_STARTED,
+        Event.ROLLBACK_DOUBTED,
+        Event.ROLLBACK_SUCCEEDED,
+        Event.ROLLBACK_FAILED,
+        Event.AWAIT_ROLLBACK_SUCCEEDED,
+        Event.FOUND_ROLLING_BACK,
+    }
+)
+_OF_WITHDRAWALS = frozenset(
+    {
+        Event.WITHDRAW_STARTED,
+        Event.WITHDRAW_DOUBTED,
+        Event.WITHDRAW_SUCCEEDED,
+        Event.WITHDRAW_FAILED,
+        Event.AWAIT_WITHDRAW_SUCCEEDED,
+    }
+)
+
+
+def kind_of(event: Event) -> RunKind | None:
+    """Return the kind of run that an event belongs to, None if it can happen in all."""
+    if event in _OF_ALL_KINDS:
+        return None
+    if event in _OF_ROLLBACKS:
+        return RunKind.ROLLBACK
+    return RunKind.WITHDRAW if event in _OF_WITHDRAWALS else RunKind.ROLLOUT
 
 
 def event_of(record: AnyAppRecord) -> Event:

@@ -31,7 +31,7 @@ from fleetdeploy.core.differences import changed_keys
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, advance, step_of
 from fleetdeploy.core.rules import LATER_RULES, RunRules, Value
-from fleetdeploy.core.targets import Target
+from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import PlanMismatch
 from fleetdeploy.model import (
     AuditNote,
@@ -53,6 +53,8 @@ class Action(StrEnum):
     UPLOAD = "upload"
     ADOPT = "adopt"
     """Go on with a package of ours that is on the platform already."""
+    ROLLBACK = "rollback"
+    WITHDRAW = "withdraw"
     UNCHANGED = "unchanged"
     BLOCKED = "blocked"
     WAIT = "wait"
@@ -75,7 +77,8 @@ class PlannedApp(Value):
     the keys of `ext_json` that differ from what is online, None where that is not known.
     `unknown` lists what could not be known. `in_doubt_before`: an earlier run died in the middle
     of a step, so that silence of the platform proves nothing yet. `known_cause` is what the app's
-    last run ended it with, where others may share it.
+    last run ended it with, where others may share it. `undo` is the package that is to be taken
+    back, in a plan of a run that does so.
     """
 
     app_id: str
@@ -100,6 +103,7 @@ class PlannedApp(Value):
     error: ErrorNote | None = None
     in_doubt_before: bool = False
     known_cause: Cause | None = None
+    undo: Undo | None = None
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -111,7 +115,7 @@ class PlannedApp(Value):
             audit=AuditNote(self.audit_content, self.audit_remark),
             direct_commit=self.direct_commit,
         )
-        return Target(self.app_id, self.name, self.labels, self.wave, bundle)
+        return Target(self.app_id, self.name, self.labels, self.wave, bundle, self.undo)
 
 
 class ManifestRef(Value):
@@ -148,6 +152,8 @@ class Plan(Value):
     waves: tuple[str, ...]
     apps: tuple[PlannedApp, ...]
     notes: tuple[PlanNote, ...] = ()
+    of_run: str | None = None
+    """The run whose work is to be taken back, in a plan of a run that does so."""
     digest: str = ""
 
     @property
@@ -183,11 +189,15 @@ def check_digest(plan: Plan, where: str) -> None:
 
 
 def _digest(plan: Plan) -> str:
-    # Plans were saved before there were notes and known causes, too: their digests must hold.
+    # Plans were saved before there was all this: where it says nothing, their digests must hold.
     silent = {name for name in LATER_RULES if getattr(plan.rules, name) in (None, ())}
     exclude: dict[str, Any] = {"digest": True, "notes": True, "rules": silent}
+    apart = {"undo"} if plan.run_kind is RunKind.ROLLOUT else set()
     if not plan.known_causes():
-        exclude["apps"] = {"__all__": {"known_cause"}}
+        apart.add("known_cause")
+    exclude["apps"] = {"__all__": apart}
+    if plan.run_kind is RunKind.ROLLOUT:
+        exclude["of_run"] = True
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
 
@@ -225,7 +235,7 @@ def plan_app(
     uploads = action is Action.UPLOAD
     past = history.get((target.app_id, live.fingerprint or "")) if live else None
     changed = _changed(target.bundle, past) if uploads else None
-    return _planned(
+    return planned_from(
         target,
         action=action,
         start=_start(decision, app),
@@ -243,7 +253,7 @@ def plan_app(
 
 def plan_unread(target: Target, error: ErrorNote, *, in_doubt_before: bool = False) -> PlannedApp:
     """Plan an app whose packages could not be read: the run will look for itself."""
-    return _planned(
+    return planned_from(
         target,
         action=Action.UNKNOWN,
         start=Step.UPLOAD,
@@ -276,7 +286,8 @@ def _part(app: PlannedApp | None) -> str:
     return f"{app.action} ({online}{package})"
 
 
-def _planned(target: Target, **fields: object) -> PlannedApp:
+def planned_from(target: Target, **fields: object) -> PlannedApp:
+    """Return an app's part of a plan: what the target says, and the rest by name."""
     bundle = target.bundle
     return PlannedApp.model_validate(
         {
@@ -292,6 +303,7 @@ def _planned(target: Target, **fields: object) -> PlannedApp:
             "audit_content": bundle.audit.content,
             "audit_remark": bundle.audit.remark,
             "direct_commit": bundle.direct_commit,
+            "undo": target.undo,
             **fields,
         }
     )

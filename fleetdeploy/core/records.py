@@ -134,6 +134,7 @@ class FoundStage(StrEnum):
     AUDITING = "auditing"
     APPROVED = "approved"
     RELEASED = "released"
+    ROLLING_BACK = "rolling_back"
 
 
 class AppRecord(Record):
@@ -157,7 +158,8 @@ class StepStarted(AppRecord):
     """The intent: on disk before the request leaves (J1).
 
     `known` are the keys of rows that already looked like ours before an upload (see
-    `core/sightings.py`), so that only a new row proves that this upload happened.
+    `core/sightings.py`), so that only a new row proves that this upload happened. `back_to` is the
+    version that a rollback is to bring back, as the platform said right before.
     """
 
     kind: Literal["step_started"] = "step_started"
@@ -165,6 +167,7 @@ class StepStarted(AppRecord):
     attempt: int
     package_id: str | None = None
     known: tuple[str, ...] = ()
+    back_to: str | None = None
 
 
 class StepSucceeded(AppRecord):

@@ -17,7 +17,15 @@ from datetime import datetime
 from typing import assert_never
 
 from fleetdeploy.core.causes import Cause, cause_of_end
-from fleetdeploy.core.lifecycle import SENT, STEP_OF, TERMINAL, event_of, next_phase
+from fleetdeploy.core.lifecycle import (
+    FIRST_STEP,
+    SENT,
+    STEP_OF,
+    TERMINAL,
+    event_of,
+    kind_of,
+    next_phase,
+)
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -37,7 +45,7 @@ from fleetdeploy.core.records import (
     WaveOpened,
 )
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Outcome, Phase, Step, Until
+from fleetdeploy.model import Outcome, Phase, RunKind, Step, Until
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +53,8 @@ class AppState:
     """Where one app is. `attempt` counts the tries of `step`, the last step that was started.
 
     `known` are the keys of rows that looked like ours before the upload (see `sightings.py`).
-    `version` is that of an adopted package. `in_doubt_before` says that a step which is over for
+    `version` is that of an adopted package, `back_to` the one that a rollback is to bring back.
+    `in_doubt_before` says that a step which is over for
     this run may still take effect: an earlier run died in it, or the app was given up in it.
     """
 
@@ -56,6 +65,7 @@ class AppState:
     step: Step | None = None
     attempt: int = 0
     known: tuple[str, ...] = ()
+    back_to: str | None = None
     error: ErrorNote | None = None
     updated_at: datetime | None = None
     in_doubt_before: bool = False
@@ -82,7 +92,15 @@ class AppState:
         return self.attempt if self.step is step else 0
 
 
-_JUST_SENT = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
+_JUST_SENT = frozenset(
+    {
+        Phase.PROCESSING,
+        Phase.AUDITING,
+        Phase.PUBLISHING,
+        Phase.REVERTING,
+        Phase.LEAVING_AUDIT,
+    }
+)
 """The platform said yes, perhaps a moment ago: calls take effect with a delay."""
 
 
@@ -122,11 +140,12 @@ def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | No
     return replace(
         app,
         phase=phase,
-        package_id=None if uploads else app.package_id,
+        package_id=None if uploads else record.package_id or app.package_id,
         version=None if uploads else app.version,
         step=record.step,
         attempt=record.attempt,
         known=record.known if uploads else app.known,
+        back_to=record.back_to,
         error=None,
         updated_at=at,
         in_doubt_before=False,
@@ -168,6 +187,10 @@ class RunState:
         )
 
     @property
+    def kind(self) -> RunKind:
+        return self.header.run_kind if self.header is not None else RunKind.ROLLOUT
+
+    @property
     def finished(self) -> bool:
         return self.finished_at is not None
 
@@ -185,6 +208,7 @@ class RunState:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
         self._check_place(record)
         if isinstance(record, AnyAppRecord):
+            self._check_kind(record)
             advance(self._app(record.app_id), record)
 
     def apply(self, entry: Entry) -> None:
@@ -194,6 +218,7 @@ class RunState:
         """
         self._check_place(entry.record)
         if isinstance(entry.record, AnyAppRecord):
+            self._check_kind(entry.record)
             app = advance(self._app(entry.record.app_id), entry.record, at=entry.at)
             self.apps[app.app_id] = app
             if isinstance(entry.record, AppFinished):
@@ -213,6 +238,12 @@ class RunState:
         """Refuse what comes before the header, after the end, or a second header."""
         if self.finished or isinstance(record, RunStarted) != (self.header is None):
             raise IllegalTransition(f"{record.kind} cannot come here")
+
+    def _check_kind(self, record: AnyAppRecord) -> None:
+        """Refuse what does not happen in this kind of run, like an upload in a rollback."""
+        event = event_of(record)
+        if kind_of(event) not in (None, self.kind):
+            raise IllegalTransition(f"{event} cannot happen in a {self.kind}")
 
     def _apply_run(self, record: RunRecord, at: datetime) -> None:
         match record:
@@ -277,6 +308,6 @@ def is_resting(app: AppState, until: Until) -> bool:
 _PAST_UPLOAD = frozenset({Phase.UPLOADED, Phase.AUDITING, Phase.APPROVED})
 
 
-def step_of(app: AppState) -> Step | None:
+def step_of(app: AppState, kind: RunKind = RunKind.ROLLOUT) -> Step | None:
     """Return the step an app is in or waits for; None at its end."""
-    return STEP_OF.get(app.phase)
+    return FIRST_STEP[kind] if app.phase is Phase.QUEUED else STEP_OF.get(app.phase)

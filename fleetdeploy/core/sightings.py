@@ -49,7 +49,22 @@ def _distance_to_online(row: Package) -> int:
 
 
 def online(rows: Iterable[Package]) -> Package | None:
-    return next((row for row in rows if row.status == PackageStatus.ONLINE), None)
+    """Return what is online; of several, which no platform should show, the one made last."""
+    there = (row for row in rows if row.status == PackageStatus.ONLINE)
+    return max(there, key=_age, default=None)
+
+
+def _age(row: Package) -> tuple[int, str]:
+    """Order packages by their ids, which are numbers without leading zeros."""
+    return len(row.package_id or ""), row.package_id or ""
+
+
+def rolling_back(rows: Iterable[Package], bundle: Bundle) -> bool:
+    """Whether this very content is on its way off; until it is gone a second upload is too soon."""
+    return any(
+        row.status == PackageStatus.ROLLING_BACK and row.fingerprint == bundle.fingerprint
+        for row in rows
+    )
 
 
 def is_uploading(row: Package) -> bool:
@@ -79,7 +94,7 @@ def furthest_of_ours(rows: Iterable[Package], bundle: Bundle) -> Package | None:
     for status in _FURTHEST_FIRST:
         there = [row for row in ours if row.status == status and row.package_id is not None]
         if there:
-            return max(there, key=lambda row: (len(row.package_id or ""), row.package_id or ""))
+            return max(there, key=_age)
     return next((row for row in ours if is_uploading(row)), None)
 
 

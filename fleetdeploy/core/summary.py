@@ -82,11 +82,12 @@ class HaltNote(Document):
 
 
 class Status(Document):
-    """What `status -o json` prints."""
+    """What `status -o json` prints. `of_run` is the run whose work this one takes back."""
 
     schema_version: Literal[1] = SCHEMA_VERSION
     run_id: str
     kind: RunKind
+    of_run: str | None = None
     manifest: ManifestNote
     started_at: datetime | None
     finished_at: datetime | None
@@ -112,14 +113,16 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
     With `now` it is also told which apps wait for a window, as far as the journal knows.
     """
     opens = openings(plan, state, now) if now else {}
+    kind = plan.run_kind
     apps = tuple(
-        _app_status(planned, state.apps[planned.app_id], opens.get(planned.app_id))
+        _app_status(planned, state.apps[planned.app_id], kind, opens.get(planned.app_id))
         for planned in plan.apps
     )
     counts = Counter(app.phase for app in apps)
     return Status(
         run_id=plan.run_id,
-        kind=plan.run_kind,
+        kind=kind,
+        of_run=plan.of_run,
         manifest=ManifestNote(name=plan.manifest.name, digest=plan.manifest.digest),
         started_at=state.started_at,
         finished_at=state.finished_at,
@@ -200,7 +203,7 @@ def _cause_message(error: AppError | None, msg: str) -> str:
     return f"{error.message} ({msg})" if msg else error.message
 
 
-_GOOD = frozenset({Outcome.RELEASED, Outcome.UNCHANGED})
+_GOOD = frozenset({Outcome.RELEASED, Outcome.ROLLED_BACK, Outcome.WITHDRAWN, Outcome.UNCHANGED})
 
 
 def exit_code_of(state: RunState) -> ExitCode:
@@ -220,11 +223,11 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.superseded_by is not None:
         return f"fleetdeploy status {state.superseded_by}"
     if state.header is None and not alive:
-        return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
+        return start_command(plan)
     if state.finished:
-        if exit_code_of(state) is ExitCode.OK:
+        if exit_code_of(state) is ExitCode.OK or _no_use_again(plan, state):
             return f"fleetdeploy report {plan.run_id}"
-        return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
+        return start_command(plan)
     if alive:
         return f"fleetdeploy status {plan.run_id}"
     if state.halted is not None and state.halted.cause in NEED_OVERRIDE:
@@ -234,7 +237,22 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     return f"fleetdeploy resume {plan.run_id}"
 
 
-def _app_status(planned: PlannedApp, app: AppState, opens_at: datetime | None) -> AppStatus:
+def _no_use_again(plan: Plan, state: RunState) -> bool:
+    """Whether the same command would end alike: what failed may go back yet, the rest not."""
+    failed = any(app.outcome is Outcome.FAILED for app in state.apps.values())
+    return plan.of_run is not None and not failed
+
+
+def start_command(plan: Plan) -> str:
+    """Return the command that makes a run like this one."""
+    if plan.of_run is not None:
+        return f"fleetdeploy {plan.run_kind} {plan.of_run}"
+    return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
+
+
+def _app_status(
+    planned: PlannedApp, app: AppState, kind: RunKind, opens_at: datetime | None
+) -> AppStatus:
     return AppStatus(
         app_id=planned.app_id,
         name=planned.name,
@@ -245,7 +263,7 @@ def _app_status(planned: PlannedApp, app: AppState, opens_at: datetime | None) -
         version=app.version or planned.version,
         fingerprint=planned.fingerprint,
         package_id=app.package_id,
-        step=step_of(app),
+        step=step_of(app, kind),
         attempts=app.attempt,
         error=_app_error(app.error),
         hint=app.error.hint if app.error else _waiting_hint(app, opens_at),

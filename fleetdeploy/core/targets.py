@@ -26,14 +26,26 @@ _BOOLEANS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 
 
 @dataclass(frozen=True, slots=True)
+class Undo:
+    """The package that a run is to take back, and the version before it where that is known."""
+
+    package_id: str
+    back_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Target:
-    """One app of a run, with what it is to get. `name` is empty where the manifest has none."""
+    """One app of a run, with what it is to get. `name` is empty where the manifest has none.
+
+    In a run that takes something back, `bundle` is what was sent and `undo` the package of it.
+    """
 
     app_id: str
     name: str
     labels: Mapping[str, str]
     wave: str
     bundle: Bundle
+    undo: Undo | None = None
 
 
 @dataclass(frozen=True, slots=True)

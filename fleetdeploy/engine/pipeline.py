@@ -9,7 +9,7 @@ from typing import assert_never
 
 import anyio
 
-from fleetdeploy.core.decide import decide
+from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
 from fleetdeploy.core.polling import backoff_s
@@ -129,9 +129,10 @@ class Pipeline:
         for _ in range(NOTES_MAX):
             if self._app(flight).terminal:
                 return None
-            decision = decide(
+            decision = decide_for(
+                self._ledger.state.kind,
                 self._app(flight),
-                flight.target.bundle,
+                flight.target,
                 sight,
                 self._policy,
                 self._ledger.state.until,
@@ -210,12 +211,19 @@ class Pipeline:
         if intent.step is Step.UPLOAD:
             await self._platform.upload(target.app_id, target.bundle)
             return
-        assert intent.package_id is not None
-        if intent.step is Step.SUBMIT_AUDIT:
-            await self._platform.submit_audit(target.app_id, intent.package_id, target.bundle.audit)
-        else:
-            assert intent.step is Step.RELEASE
-            await self._platform.release(target.app_id, intent.package_id)
+        app_id, package_id = target.app_id, intent.package_id
+        assert package_id is not None
+        match intent.step:
+            case Step.SUBMIT_AUDIT:
+                await self._platform.submit_audit(app_id, package_id, target.bundle.audit)
+            case Step.RELEASE:
+                await self._platform.release(app_id, package_id)
+            case Step.ROLLBACK:
+                await self._platform.rollback(app_id, package_id)
+            case Step.WITHDRAW:
+                await self._platform.withdraw(app_id, package_id)
+            case _:
+                raise AssertionError(f"{intent.step} is not sent")
 
     async def _step_failed(
         self, flight: Flight, intent: StepStarted, error: PlatformError

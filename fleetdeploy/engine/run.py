@@ -205,7 +205,15 @@ class Rollout:
         return StopReason.RESTING if resting else StopReason.NO_WAIT
 
 
-_WAITING = frozenset({Phase.PROCESSING, Phase.AUDITING, Phase.PUBLISHING})
+_WAITING = frozenset(
+    {
+        Phase.PROCESSING,
+        Phase.AUDITING,
+        Phase.PUBLISHING,
+        Phase.REVERTING,
+        Phase.LEAVING_AUDIT,
+    }
+)
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -242,7 +242,10 @@ class Stage:
 
     def run(self, *words: str, limit_s: float = LIMIT_S, **settings: str) -> Result:
         """Run a command to its end."""
-        return self.start(*words, terminal=None, stdout=None, cwd=None, **settings).end(limit_s)
+        started = self.start(
+            *words, terminal=None, stdout=None, cwd=None, keyboard=None, **settings
+        )
+        return started.end(limit_s)
 
     def start(
         self,
@@ -250,15 +253,19 @@ class Stage:
         terminal: int | None = None,
         stdout: int | None = None,
         cwd: Path | None = None,
+        keyboard: int | None = None,
         **settings: str,
     ) -> Command:
         """Start a command; `settings` are more of ours.
 
-        `terminal` and `stdout` are descriptors that it speaks to instead of files.
+        `terminal` and `stdout` are descriptors that it speaks to instead of files, and `keyboard`
+        is one that it reads.
         """
         arguments = ["-m", "fleetdeploy", *words]
         where = self.directory if cwd is None else cwd
-        return self._launch(arguments, self.environment(settings), where, terminal, stdout)
+        return self._launch(
+            arguments, self.environment(settings), where, (terminal, stdout, keyboard)
+        )
 
     def several(self, *commands: Sequence[str]) -> list[Result]:
         """Run commands that only look or are refused, one after the other in one process.
@@ -267,7 +274,7 @@ class Stage:
         """
         base = self.directory / f"several-{next(self.numbers)}"
         arguments = ["-c", SEVERAL, json.dumps(commands), str(base)]
-        told = self._launch(arguments, self.environment({}), self.directory, None, None).end()
+        told = self._launch(arguments, self.environment({}), self.directory).end()
         assert told.code == 0, told.err
         return [
             Result(
@@ -283,15 +290,15 @@ class Stage:
         arguments: Sequence[str],
         environment: Mapping[str, str],
         cwd: Path,
-        terminal: int | None,
-        stdout: int | None,
+        descriptors: tuple[int | None, int | None, int | None] = (None, None, None),
     ) -> Command:
+        terminal, stdout, keyboard = descriptors
         number = next(self.numbers)
         out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
         with out.open("wb") as to_out, err.open("wb") as to_err:
             process = Popen(  # noqa: S603 - our own interpreter and our own words
                 [sys.executable, *arguments],
-                stdin=DEVNULL,
+                stdin=DEVNULL if keyboard is None else keyboard,
                 stdout=to_out if stdout is None else stdout,
                 stderr=to_err if terminal is None else terminal,
                 env=environment,

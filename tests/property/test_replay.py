@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from fleetdeploy.core.lifecycle import SENT, TRANSITIONS, Event
+from fleetdeploy.core.lifecycle import SENT, TRANSITIONS, Event, kind_of
 from fleetdeploy.core.records import (
     AnyAppRecord,
     Entry,
@@ -21,7 +21,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Phase, Until
+from fleetdeploy.model import Phase, RunKind, Until
 from tests.unit.core_builders import NOTE, START, WRITER, entries_of, header, record_of
 
 pytestmark = pytest.mark.slow
@@ -47,14 +47,16 @@ ABOUT_THE_RUN: st.SearchStrategy[RunRecord] = st.one_of(
 def histories(draw: st.DrawFn) -> list[Entry]:
     """Walk three apps through the table, with records about the run in between."""
     phases = dict.fromkeys(APPS, Phase.QUEUED)
-    records: list[RunRecord | AnyAppRecord] = [header(draw(st.sampled_from(Until)))]
+    kind = draw(st.sampled_from(RunKind))
+    records: list[RunRecord | AnyAppRecord] = [header(draw(st.sampled_from(Until)), kind)]
     for _ in range(draw(st.integers(0, 40))):
         moving = sorted(app for app, phase in phases.items() if TRANSITIONS[phase])
         if not moving or draw(st.integers(0, 5)) == 0:
             records.append(draw(ABOUT_THE_RUN))
             continue
         app_id = draw(st.sampled_from(moving))
-        event = draw(st.sampled_from(sorted(TRANSITIONS[phases[app_id]])))
+        legal = [e for e in TRANSITIONS[phases[app_id]] if kind_of(e) in (None, kind)]
+        event = draw(st.sampled_from(sorted(legal)))
         phases[app_id] = TRANSITIONS[phases[app_id]][event]
         records.append(record_of(event, app_id, attempt=draw(st.integers(1, 6))))
     if draw(st.booleans()):
@@ -90,7 +92,11 @@ def test_j4_what_the_table_forbids_is_refused_and_changes_nothing(
     history: list[Entry], event: Event, app_id: str
 ) -> None:
     state = folded(history)
-    legal = app_id in state.apps and event in TRANSITIONS[state.apps[app_id].phase]
+    legal = (
+        app_id in state.apps
+        and event in TRANSITIONS[state.apps[app_id].phase]
+        and kind_of(event) in (None, state.kind)
+    )
     before = deepcopy(state)
     entry = Entry(len(history), START, record_of(event, app_id))
     if legal and not state.finished:

@@ -22,7 +22,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Outcome, PackageStatus, Phase
+from fleetdeploy.model import Outcome, PackageStatus, Phase, RunKind
 from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.ledger import Effect, EffectKind
 from fleetdeploy.simulator.rows import Row
@@ -30,7 +30,13 @@ from tests.simulator.harness import EPOCH, Night
 from tests.simulator.witness import Answer, Sent
 from tests.wall_hours import may_happen
 
-CHANGES = {Endpoint.UPLOAD, Endpoint.SUBMIT_AUDIT, Endpoint.RELEASE}
+CHANGES = {
+    Endpoint.UPLOAD,
+    Endpoint.SUBMIT_AUDIT,
+    Endpoint.RELEASE,
+    Endpoint.ROLLBACK,
+    Endpoint.WITHDRAW,
+}
 TICK_S = 0.002
 """A journal keeps whole milliseconds, cut off."""
 
@@ -260,6 +266,9 @@ def ended(night: Night) -> Iterator[str]:
 
 def outcomes(night: Night, expected: Expected) -> Iterator[str]:
     """Each app's end is what the world shows, and, where the test knows, what had to come."""
+    if night.kind is not RunKind.ROLLOUT:
+        yield from outcomes_back(night, expected)
+        return
     touched = {effect.app_id for effect in effects_of(night)}
     phases = night.phase_of()
     for target in night.targets:
@@ -274,6 +283,27 @@ def outcomes(night: Night, expected: Expected) -> Iterator[str]:
             yield f"{app_id} is unchanged, and was changed"
         if phase is Phase.REJECTED and not _newest(ours, PackageStatus.AUDIT_FAILED):
             yield f"{app_id} is rejected, and the platform shows no verdict"
+        if app_id in expected and phase not in expected[app_id]:
+            yield f"{app_id} is {phase}, expected {sorted(expected[app_id])}"
+
+
+def outcomes_back(night: Night, expected: Expected) -> Iterator[str]:
+    """Each app's end is what the world shows, where something was to be taken back."""
+    effects = Counter(effect.app_id for effect in effects_of(night))
+    for app_id, phase in night.phase_of().items():
+        (undo,) = [target.undo for target in night.targets if target.app_id == app_id]
+        assert undo is not None
+        rows = night.world.packages(app_id, night.now)
+        of_id = {str(row.package_id): row.status for row in rows}
+        online = [str(row.package_id) for row in rows if row.status == PackageStatus.ONLINE]
+        status = of_id.get(undo.package_id)
+        if phase is Phase.ROLLED_BACK and (len(online) != 1 or online == [undo.package_id]):
+            yield f"{app_id} is rolled back, and online is {online}"
+        if phase is Phase.WITHDRAWN and status not in (None, PackageStatus.DEVELOPMENT):
+            yield f"{app_id} is withdrawn, and the platform says {status}"
+        sent = 0 if phase in {Phase.UNCHANGED, Phase.BLOCKED} else 1
+        if effects[app_id] > sent:
+            yield f"{app_id} is {phase}, and was changed {effects[app_id]} times"
         if app_id in expected and phase not in expected[app_id]:
             yield f"{app_id} is {phase}, expected {sorted(expected[app_id])}"
 

@@ -22,7 +22,7 @@ from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
 from fleetdeploy.core.replay import RunState, replay
-from fleetdeploy.core.targets import Target
+from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.core.windows import Calendar
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.opening import Opening
@@ -32,7 +32,7 @@ from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.paced import Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.guards.punctual import PunctualPlatform
-from fleetdeploy.model import AuditNote, Bundle, Phase, Until
+from fleetdeploy.model import AuditNote, Bundle, Phase, RunKind, Until
 from fleetdeploy.ports import Call, Journal, NoticeFeed, Platform, TokenSource
 from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
 from fleetdeploy.simulator.inproc import InprocTransport
@@ -129,6 +129,7 @@ class Night:
     polls: PollSchedule = field(default_factory=PollSchedule)
     seed: int = 0
     until: Until = Until.RELEASED
+    kind: RunKind = RunKind.ROLLOUT
     wait: bool = True
     deadline_s: float | None = None
     grace_s: float = 5.0
@@ -173,6 +174,18 @@ class Night:
             **changes,
         }
         return replace(self, **fresh)  # type: ignore[arg-type]  # any field by name
+
+    def taken_back(self, kind: RunKind, **changes: object) -> "Night":
+        """Return a run on the same world that takes back what this one did."""
+        targets, doubted, apps = [], set(), self.replayed().apps
+        for target in self.targets:
+            app = apps[target.app_id]
+            doubted |= {target.app_id} if app.unsettled else set()
+            if app.package_id is not None:
+                targets.append(replace(target, undo=Undo(app.package_id)))
+        return self.tomorrow(
+            kind=kind, targets=tuple(targets), doubted=frozenset(doubted), **changes
+        )
 
     def copy(self) -> "Night":
         """Return the same night in a world of its own, as it stands now."""
@@ -243,7 +256,7 @@ class Night:
         first = (
             RunResumed(until=self.until, writer=WRITER, override_reason=self.override_reason)
             if state.header
-            else _header(self.until)
+            else _header(self.until, self.kind)
         )
         state.apply(await journal.append(first))
         self.rng = Random(f"{self.seed}/{self.lives}")
@@ -319,9 +332,10 @@ class Night:
         return {app.app_id: app.phase for app in self.replayed().apps.values()}
 
 
-def _header(until: Until) -> RunStarted:
+def _header(until: Until, kind: RunKind) -> RunStarted:
     return RunStarted(
         run_id="night",
+        run_kind=kind,
         plan_digest="0" * 64,
         manifest_name="night",
         manifest_digest="0" * 64,

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.lifecycle import STEP_OF, Event
+from fleetdeploy.core.lifecycle import SENT, STEP_OF, Event
 from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
@@ -37,6 +37,7 @@ from fleetdeploy.model import (
     Outcome,
     Package,
     Phase,
+    RunKind,
     Step,
     Until,
     UploadStatus,
@@ -110,7 +111,7 @@ def failed_row(
 def make_app(phase: Phase, package_id: str | None = "58210", **fields: object) -> AppState:
     """Return an app in a phase, with the step that it is in and, past the upload, an id."""
     early = phase in (Phase.QUEUED, Phase.UPLOADING, Phase.PROCESSING)
-    started = phase in (Phase.UPLOADING, Phase.SUBMITTING, Phase.RELEASING)
+    started = phase in SENT
     state = AppState(
         APP,
         phase=phase,
@@ -144,9 +145,10 @@ def record_of(
     return StepFailed(app_id=app_id, step=step, attempt=attempt, error=NOTE)
 
 
-def header(until: Until = Until.RELEASED) -> RunStarted:
+def header(until: Until = Until.RELEASED, kind: RunKind = RunKind.ROLLOUT) -> RunStarted:
     return RunStarted(
         run_id="r1",
+        run_kind=kind,
         plan_digest="d",
         manifest_name="storefront",
         manifest_digest="m",

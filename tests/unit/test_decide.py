@@ -122,8 +122,16 @@ def test_content_that_is_online_goes_up_again_where_the_manifest_says_so() -> No
     assert do(look(Phase.QUEUED, make_row(1), policy=policy)) == started(Step.UPLOAD, known=(ID,))
 
 
-def test_being_rolled_back_is_not_online() -> None:
-    assert do(look(Phase.QUEUED, make_row(8))).step is Step.UPLOAD
+def test_what_is_being_rolled_back_is_not_uploaded_again_before_it_is_gone() -> None:
+    assert look(Phase.QUEUED, make_row(8)) == Poll("the same content is rolling back")
+    assert do(look(Phase.QUEUED, make_row(8, fingerprint=OTHERS))).step is Step.UPLOAD
+
+
+def test_content_that_was_rolled_back_goes_up_again() -> None:
+    """Gone from the list, or still there as approved: what the platform does is not documented."""
+    before = make_row(1, "9", fingerprint=OTHERS, version="9.9")
+    assert do(look(Phase.QUEUED, before)).step is Step.UPLOAD
+    assert note(look(Phase.QUEUED, before, make_row(6))) == found(FoundStage.APPROVED)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from fleetdeploy.core.lifecycle import (
     TRANSITIONS,
     Event,
     event_of,
+    kind_of,
     next_phase,
 )
 from fleetdeploy.core.records import (
@@ -26,7 +27,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Outcome, Phase, Step
+from fleetdeploy.model import Outcome, Phase, RunKind, Step
 from tests.unit.core_builders import APP, NOTE, record_of
 
 EXPECTED = """
@@ -59,6 +60,17 @@ releasing   release_doubted         releasing
 releasing   release_succeeded       publishing
 releasing   release_failed          approved
 publishing  await_release_succeeded released
+queued      rollback_started        rolling_back
+queued      found_rolling_back      reverting
+queued      withdraw_started        withdrawing
+rolling_back   rollback_doubted         rolling_back
+rolling_back   rollback_succeeded       reverting
+rolling_back   rollback_failed          queued
+reverting      await_rollback_succeeded rolled_back
+withdrawing    withdraw_doubted         withdrawing
+withdrawing    withdraw_succeeded       leaving_audit
+withdrawing    withdraw_failed          queued
+leaving_audit  await_withdraw_succeeded withdrawn
 """
 """Every way on but the three ends that are open to each phase that is not an end."""
 
@@ -118,9 +130,46 @@ def reachable(start: Phase) -> set[Phase]:
     return seen
 
 
-@pytest.mark.parametrize("phase", sorted(set(Phase) - TERMINAL))
-def test_every_phase_that_is_no_end_can_still_reach_released(phase: Phase) -> None:
-    assert Phase.RELEASED in reachable(phase)
+GOALS = {
+    RunKind.ROLLOUT: Phase.RELEASED,
+    RunKind.ROLLBACK: Phase.ROLLED_BACK,
+    RunKind.WITHDRAW: Phase.WITHDRAWN,
+}
+
+
+def phases_of(kind: RunKind) -> set[Phase]:
+    """Return the phases that an app can be in, in a run of this kind."""
+    seen, open_ends = {Phase.QUEUED}, [Phase.QUEUED]
+    while open_ends:
+        exits = TRANSITIONS[open_ends.pop()].items()
+        found = {after for event, after in exits if kind_of(event) in (None, kind)} - seen
+        seen |= found
+        open_ends += found
+    return seen
+
+
+@pytest.mark.parametrize("kind", list(RunKind))
+def test_every_phase_that_is_no_end_can_still_reach_what_the_run_is_for(kind: RunKind) -> None:
+    for phase in phases_of(kind) - TERMINAL:
+        assert GOALS[kind] in reachable(phase)
+
+
+def test_of_three_kinds_of_run_each_has_phases_of_its_own_and_shares_the_ends() -> None:
+    shared = {Phase.QUEUED, Phase.UNCHANGED, Phase.BLOCKED, Phase.FAILED, Phase.CANCELLED}
+    own = [phases_of(kind) - shared for kind in RunKind]
+    assert set.union(*own) | shared == set(Phase)
+    assert sum(map(len, own)) + len(shared) == len(Phase)
+
+
+def test_an_event_belongs_to_the_kind_of_run_whose_step_it_is_about() -> None:
+    for event in Event:
+        kind = kind_of(event)
+        about = [k for k in (RunKind.ROLLBACK, RunKind.WITHDRAW) if k.value in event.value]
+        about += [RunKind.ROLLBACK] if event is Event.FOUND_ROLLING_BACK else []
+        if event in ENDS_OF_ALL or event is Event.ENDED_UNCHANGED:
+            assert kind is None
+        else:
+            assert kind is (about[0] if about else RunKind.ROLLOUT)
 
 
 def test_every_phase_is_reached_from_queued() -> None:
@@ -150,7 +199,7 @@ def test_only_started_steps_lead_into_a_sent_phase() -> None:
         for event, after in exits.items()
         if after in SENT and after is not before
     }
-    assert into == {Event.UPLOAD_STARTED, Event.SUBMIT_AUDIT_STARTED, Event.RELEASE_STARTED}
+    assert into == {event for event in Event if event.value.endswith("_started")}
 
 
 def test_release_is_started_only_from_approved() -> None:
@@ -189,7 +238,7 @@ def test_every_kind_of_record_about_an_app_stands_for_some_event() -> None:
     assert {type(record_of(event)) for event in Event} == set(get_args(AnyAppRecord))
 
 
-@pytest.mark.parametrize("step", [Step.AWAIT_UPLOAD, Step.AWAIT_AUDIT, Step.AWAIT_RELEASE])
+@pytest.mark.parametrize("step", [step for step in Step if step.value.startswith("await_")])
 def test_waiting_is_never_started_nor_in_doubt(step: Step) -> None:
     for record in (
         StepStarted(app_id=APP, step=step, attempt=1),
@@ -199,7 +248,8 @@ def test_waiting_is_never_started_nor_in_doubt(step: Step) -> None:
             event_of(record)
 
 
-def test_released_as_an_outcome_is_never_just_declared() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.RELEASED, Outcome.ROLLED_BACK, Outcome.WITHDRAWN])
+def test_what_a_run_is_for_is_never_just_declared(outcome: Outcome) -> None:
     """An app becomes `released` by seeing it online, never by a record that only says so."""
     with pytest.raises(IllegalTransition):
-        event_of(AppFinished(app_id=APP, outcome=Outcome.RELEASED))
+        event_of(AppFinished(app_id=APP, outcome=outcome))

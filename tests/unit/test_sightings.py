@@ -99,6 +99,11 @@ def test_the_online_package_is_the_one_with_that_status() -> None:
     assert sightings.online(rows[:1]) is None
 
 
+def test_of_two_packages_online_the_order_of_rows_does_not_choose() -> None:
+    rows = (make_row(1, "9"), make_row(1, "10"))
+    assert sightings.online(rows) == sightings.online(rows[::-1]) == rows[1]
+
+
 def test_a_package_is_found_by_its_id() -> None:
     rows = (uploading_row(), make_row(6, "1"), make_row(3, "2"))
     assert sightings.row_of(rows, "2") == rows[2]

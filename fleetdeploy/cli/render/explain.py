@@ -40,7 +40,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.summary import SCHEMA_VERSION, AppError, Document
-from fleetdeploy.model import Outcome, Phase, Step
+from fleetdeploy.model import Outcome, Phase, RunKind, Step
 
 
 class StoryLine(Document):
@@ -117,6 +117,8 @@ _DOING: Final = {
     Step.UPLOAD: "sends the package",
     Step.SUBMIT_AUDIT: "submits it for audit",
     Step.RELEASE: "releases it",
+    Step.ROLLBACK: "asks for the version before",
+    Step.WITHDRAW: "withdraws it from audit",
 }
 _DONE: Final = {
     Step.UPLOAD: "the upload is accepted",
@@ -125,6 +127,10 @@ _DONE: Final = {
     Step.AWAIT_AUDIT: "the reviewer said yes",
     Step.RELEASE: "the release is accepted",
     Step.AWAIT_RELEASE: "it is online",
+    Step.ROLLBACK: "the rollback is accepted",
+    Step.AWAIT_ROLLBACK: "the version before is online",
+    Step.WITHDRAW: "the withdrawal is accepted",
+    Step.AWAIT_WITHDRAW: "it is out of audit",
 }
 _FOUND: Final = {
     FoundStage.PROCESSING: "being built",
@@ -132,9 +138,12 @@ _FOUND: Final = {
     FoundStage.AUDITING: "in audit",
     FoundStage.APPROVED: "approved",
     FoundStage.RELEASED: "online",
+    FoundStage.ROLLING_BACK: "rolling back",
 }
 _ENDS: Final = {
     Outcome.RELEASED: "ends released",
+    Outcome.ROLLED_BACK: "ends rolled back",
+    Outcome.WITHDRAWN: "ends withdrawn",
     Outcome.UNCHANGED: "ends unchanged: its content is already online",
     Outcome.REJECTED: "ends rejected: the reviewer said no",
     Outcome.BLOCKED: "ends blocked: a person must act first",
@@ -146,7 +155,8 @@ _ENDS: Final = {
 def _of_app(record: AnyAppRecord) -> str:
     match record:
         case StepStarted():
-            return f"{_DOING.get(record.step, record.step)} (try {record.attempt})"
+            to = f", {record.back_to}" if record.back_to else ""
+            return f"{_DOING.get(record.step, record.step)}{to} (try {record.attempt})"
         case StepSucceeded():
             package = f", package {record.package_id}" if record.package_id else ""
             how = "; its answer was lost, the platform shows it" if record.settled else ""
@@ -161,7 +171,9 @@ def _of_app(record: AnyAppRecord) -> str:
             where = _FOUND[record.stage]
             return f"finds our package ({package}version {record.version}) {where}, goes on with it"
         case AppFinished():
-            return _ENDS[record.outcome]
+            # In a run that takes something back the error says why it was left alone.
+            unsent = record.outcome is Outcome.UNCHANGED and record.error is not None
+            return "ends unchanged: nothing is sent" if unsent else _ENDS[record.outcome]
         case _:
             assert_never(record)
 
@@ -169,6 +181,8 @@ def _of_app(record: AnyAppRecord) -> str:
 def _of_run(record: RunRecord) -> str:
     match record:
         case RunStarted():
+            if record.run_kind is not RunKind.ROLLOUT:
+                return f"the {record.run_kind} starts on {record.writer.host}"
             return f"the run starts on {record.writer.host}, until {record.until}"
         case RunResumed():
             forced = f" ({record.override_reason})" if record.override_reason else ""

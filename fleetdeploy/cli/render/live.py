@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fleetdeploy.cli.render.progress import BEFORE, GOOD, Clock, Progress, calls_of, progress_line
+from fleetdeploy.cli.render.progress import BEFORE, Clock, Progress, calls_of, progress_line
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.records import Entry
@@ -29,6 +29,8 @@ QUIET_EVERY_S: Final = 600.0
 _BAR_WIDTH: Final = 40
 _COLOURS: Final = {
     Phase.RELEASED: "green",
+    Phase.ROLLED_BACK: "green",
+    Phase.WITHDRAWN: "green",
     Phase.UNCHANGED: "green",
     Phase.REJECTED: "red",
     Phase.FAILED: "red",
@@ -124,13 +126,13 @@ class ProgressView:
         progress = self._progress
         bar = ProgressBar(total=max(1, progress.total), completed=progress.good, width=_BAR_WIDTH)
         grid = Table.grid(padding=(0, 1))
-        grid.add_row(bar, Text(f"{progress.good}/{progress.total} released"))
+        grid.add_row(bar, Text(progress.done))
         return grid
 
     def _phases(self) -> Text:
         text = Text()
         for phase, count in self._progress.snapshot().items():
-            if phase not in GOOD[:1]:
+            if phase is not self._progress.goal:
                 text.append(f"{count} {phase}  ", style=_COLOURS.get(phase, "cyan"))
         return text
 

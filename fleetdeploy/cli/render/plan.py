@@ -26,7 +26,8 @@ from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import moment
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote
-from fleetdeploy.model import Step
+from fleetdeploy.core.summary import start_command
+from fleetdeploy.model import RunKind, Step
 
 SMALL_FLEET: Final = 40
 """Up to so many apps each has its line: about what a screen holds."""
@@ -36,6 +37,8 @@ SIGNS: Final[Mapping[Action, str]] = MappingProxyType(
     {
         Action.UPLOAD: "+",
         Action.ADOPT: ">",
+        Action.ROLLBACK: "<",
+        Action.WITHDRAW: "<",
         Action.UNCHANGED: "=",
         Action.BLOCKED: "!",
         Action.WAIT: "~",
@@ -46,13 +49,15 @@ _TONES: Final[Mapping[Action, Tone]] = MappingProxyType(
     {
         Action.UPLOAD: Tone.GOOD,
         Action.ADOPT: Tone.NOTE,
+        Action.ROLLBACK: Tone.NOTE,
+        Action.WITHDRAW: Tone.NOTE,
         Action.UNCHANGED: Tone.DIM,
         Action.BLOCKED: Tone.BAD,
         Action.WAIT: Tone.CARE,
         Action.UNKNOWN: Tone.CARE,
     }
 )
-_ROUTINE: Final = frozenset({Action.UPLOAD, Action.UNCHANGED})
+_ROUTINE: Final = frozenset({Action.UPLOAD, Action.ROLLBACK, Action.WITHDRAW, Action.UNCHANGED})
 """In a large fleet, apps of these actions stand together by their reason."""
 
 
@@ -140,7 +145,7 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
         ("manifest", f"{plan.manifest.name} ({plan.manifest.path})"),
         ("template", _spread(app.template_id for app in plan.apps)),
         ("version", _spread(app.version for app in plan.apps)),
-        ("until", plan.until),
+        ("until", plan.until) if plan.of_run is None else (_BACK[plan.run_kind], plan.of_run),
         *halt_facts(plan.rules, len(plan.apps)),
         (
             "pace",
@@ -152,6 +157,9 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
     if len(plan.waves) > 1:
         facts.insert(5, ("waves", ", ".join(plan.waves)))
     return facts
+
+
+_BACK: Final = {RunKind.ROLLBACK: "rolls back", RunKind.WITHDRAW: "withdraws"}
 
 
 def _spread(values: Iterable[str]) -> str:
@@ -261,11 +269,15 @@ def _notes(plan: Plan, style: Style) -> str:
     """Tell what should be known before the run; a line for each, its hint below."""
     lines = []
     for note in plan.notes:
-        apps = f" ({count_of(len(note.app_ids), 'app')}: {some(note.app_ids)})"
-        told = f"warning: {words(note.message)}{apps if note.app_ids else ''}"
-        lines.append(style.paint(told, Tone.CARE))
+        lines.append(style.paint(f"warning: {note_words(note)}", Tone.CARE))
         lines += [f"  hint: {words(note.hint)}"] if note.hint else []
     return "\n".join(lines)
+
+
+def note_words(note: PlanNote) -> str:
+    """Say a note in a line, with whom it is about."""
+    apps = f" ({count_of(len(note.app_ids), 'app')}: {some(note.app_ids)})"
+    return f"{words(note.message)}{apps if note.app_ids else ''}"
 
 
 def _markdown_note(note: PlanNote) -> str:
@@ -277,12 +289,21 @@ def _markdown_note(note: PlanNote) -> str:
 def _command(plan: Plan, saved: str) -> str:
     if saved:
         return f"fleetdeploy run --plan {shlex.quote(safe(saved))}"
+    if plan.of_run is not None:
+        return safe(start_command(plan))
     return f"fleetdeploy run {shlex.quote(safe(plan.manifest.path))}"
+
+
+_NOTHING_TO_DO: Final = {
+    RunKind.ROLLOUT: "nothing to do: every app has its content online",
+    RunKind.ROLLBACK: "nothing to do: none of it is online",
+    RunKind.WITHDRAW: "nothing to do: none of it is in audit",
+}
 
 
 def _next(plan: Plan, style: Style, saved: str) -> str:
     if not plan.has_changes:
-        return "nothing to do: every app has its content online"
+        return _NOTHING_TO_DO[plan.run_kind]
     return next_line(_command(plan, saved), style)
 
 

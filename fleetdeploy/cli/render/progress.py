@@ -24,7 +24,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Phase
+from fleetdeploy.model import Phase, RunKind
 from fleetdeploy.ports import Call, CallResult
 
 Clock = Callable[[], float]
@@ -34,7 +34,13 @@ WINDOW_S: Final = 10
 """Calls per second are an average over so long: short enough to see a slow-down."""
 CAUSES_KEPT: Final = 3
 BEFORE: Final = "looking at the platform"
-GOOD: Final = (Phase.RELEASED, Phase.UNCHANGED)
+GOOD: Final = (Phase.RELEASED, Phase.ROLLED_BACK, Phase.WITHDRAWN, Phase.UNCHANGED)
+GOALS: Final = {
+    RunKind.ROLLOUT: Phase.RELEASED,
+    RunKind.ROLLBACK: Phase.ROLLED_BACK,
+    RunKind.WITHDRAW: Phase.WITHDRAWN,
+}
+"""Where a run wants its apps, by its kind."""
 
 
 class Rate:
@@ -66,6 +72,7 @@ class Progress:
     results: Counter[CallResult] = field(default_factory=Counter)
     causes: deque[str] = field(default_factory=lambda: deque(maxlen=CAUSES_KEPT))
     halted: str = ""
+    goal: Phase = Phase.RELEASED
     _rate: Rate = field(default_factory=Rate)
 
     @classmethod
@@ -77,12 +84,18 @@ class Progress:
 
     def begin(self, state: RunState) -> None:
         """Take the apps of a run in, once it is known; calls before that count too."""
+        self.goal = GOALS[state.kind]
         self.phases = {app_id: app.phase for app_id, app in state.apps.items()}
         self.counts = Counter(self.phases.values())
 
     @property
     def total(self) -> int:
         return len(self.phases)
+
+    @property
+    def done(self) -> str:
+        """Say how many are where they should be: `120/300 released`."""
+        return f"{self.good}/{self.total} {self.goal.replace('_', ' ')}"
 
     @property
     def good(self) -> int:
@@ -139,7 +152,7 @@ def _cause(error: ErrorNote) -> str:
 def progress_line(progress: Progress, now_s: float) -> str:
     """Tell the progress in one line: `120/300 released, 12 auditing, 8.2 calls/s, 4m 10s`.
 
-    Apps whose content was online already count as released.
+    Apps with nothing to do count as done.
     """
     parts = [*_apps_of(progress), *calls_of(progress, now_s)]
     if progress.halted:
@@ -151,7 +164,7 @@ def _apps_of(progress: Progress) -> list[str]:
     if not progress.total:
         return [BEFORE]
     rest = [f"{n} {phase}" for phase, n in progress.snapshot().items() if phase not in GOOD]
-    return [f"{progress.good}/{progress.total} released", *rest]
+    return [progress.done, *rest]
 
 
 def calls_of(progress: Progress, now_s: float) -> list[str]:

@@ -31,6 +31,8 @@ BAR: Final = 30
 TONES: Final[Mapping[Phase, Tone]] = MappingProxyType(
     {
         Phase.RELEASED: Tone.GOOD,
+        Phase.ROLLED_BACK: Tone.GOOD,
+        Phase.WITHDRAWN: Tone.GOOD,
         Phase.UNCHANGED: Tone.GOOD,
         Phase.REJECTED: Tone.BAD,
         Phase.BLOCKED: Tone.CARE,
@@ -63,7 +65,7 @@ def text_parts(status: Status, style: Style) -> list[str]:
 
 
 def _headline(status: Status, style: Style) -> str:
-    title = f"{status.kind} {safe(status.run_id)} of {safe(status.manifest.name)}: "
+    title = f"{status.kind} {safe(status.run_id)} of {safe(_subject(status))}: "
     lines = [title + style.paint(safe(status.state), state_tone(status)), when(status, style)]
     if status.halted is not None:
         lines.append(f"halted: {words(status.halted.message)} [{safe(status.halted.code)}]")
@@ -71,6 +73,12 @@ def _headline(status: Status, style: Style) -> str:
     if status.superseded_by is not None:
         lines.append(f"its apps were taken over by run {safe(status.superseded_by)}")
     return "\n".join(lines)
+
+
+def _subject(status: Status) -> str:
+    """Name what the run works on: a manifest, or an earlier run of one."""
+    name = status.manifest.name
+    return name if status.of_run is None else f"run {status.of_run} of {name}"
 
 
 def state_tone(status: Status) -> Tone:
@@ -127,7 +135,7 @@ def _markdown(status: Status, style: Style) -> str:
 
 def markdown_parts(status: Status, style: Style) -> list[str]:
     """Return the parts of the Markdown, all but the last line."""
-    about = f"{status.kind} of {safe_markdown(status.manifest.name)}"
+    about = f"{status.kind} of {safe_markdown(_subject(status))}"
     return [
         f"# Run {code(status.run_id)}: {safe_markdown(status.state)}",
         f"{about}, {safe_markdown(when(status, style))}.",
