@@ -1,6 +1,7 @@
 """What a night did is taken back: 300 apps, lost answers and kills, and nothing is sent twice."""
 
 from collections.abc import Mapping
+from functools import partial
 from random import Random
 
 import anyio
@@ -11,9 +12,10 @@ from fleetdeploy.model import PackageStatus, Phase, RunKind, Until
 from fleetdeploy.simulator.behaviour import Behaviour, ForeignPackage, Unsettled
 from fleetdeploy.simulator.faults import Faults, FaultScript
 from fleetdeploy.simulator.scenario import Scenario
+from fleetdeploy.storage.memory_journal import Moment
 from tests.crash.test_kill_nights import live_through_kills
 from tests.simulator.checkers import check, complaints, effects_of
-from tests.simulator.harness import FIFTH, Night, app_ids, make_night
+from tests.simulator.harness import FIFTH, Night, app_ids, in_virtual_time, make_night
 
 APPS = 300
 WITHOUT = 7
@@ -227,3 +229,29 @@ async def test_a_run_that_rests_at_its_approvals_has_nothing_to_take_back() -> N
         check(back)
         assert back.phases() == {Phase.UNCHANGED: 4}
         assert effects_of(back) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [RunKind.ROLLBACK, RunKind.WITHDRAW])
+@pytest.mark.parametrize("keep", [True, False])
+@pytest.mark.parametrize("moment", [*Moment])
+def test_a_crash_at_any_append_is_gone_on_from(moment: Moment, keep: bool, kind: RunKind) -> None:
+    """Before and after the record is durable, and whether or not the disk kept the bytes."""
+
+    async def crash_at(seq: int) -> int:
+        back = kind is RunKind.ROLLBACK
+        first = await (released(3) if back else in_audit(3, audit_s=(5e5, 6e5)))
+        night = after_faults(first, kind, FIFTH, 3)
+        crashed = await night.crash_at(seq, moment, keep=keep) is None
+        assert complaints(night) == []
+        if crashed:
+            await night.live()
+        check(night)
+        assert set(night.phases()) == {Phase.ROLLED_BACK if back else Phase.WITHDRAWN}
+        assert len(effects_of(night)) == 3
+        return len(night.entries()) if crashed else 0
+
+    seq = 0
+    while in_virtual_time(partial(crash_at, seq)):
+        seq += 1
+    assert seq > 10  # a header, a wave, and three records an app at least
