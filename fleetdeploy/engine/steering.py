@@ -1,15 +1,11 @@
 """Why a run stops starting things: a signal, a deadline, a budget, a shared cause, a refusal."""
 
 from collections.abc import Callable, Sequence
-from types import MappingProxyType
-from typing import Final
 
 from fleetdeploy.core.causes import Cause, KnownCauses
 from fleetdeploy.core.endings import BLOCKED_EXCEEDED, BUDGET_EXCEEDED, CAUSE_SHARED
 from fleetdeploy.core.records import ErrorNote, HaltCause, RunHalted, StopReason
 from fleetdeploy.core.replay import RunState
-
-_NONE_KNOWN: Final[KnownCauses] = MappingProxyType({})
 
 
 class Steering:
@@ -26,12 +22,12 @@ class Steering:
         failures_allowed: int,
         blocked_allowed: int | None = None,
         halt_on_cause: int | None = None,
-        known_causes: KnownCauses = _NONE_KNOWN,
+        known_causes: KnownCauses | None = None,
     ) -> None:
         self._failures_allowed = failures_allowed
         self._blocked_allowed = blocked_allowed
         self._halt_on_cause = halt_on_cause
-        self._known_causes = known_causes
+        self._known_causes = known_causes or {}
         self._on_stop: Callable[[], None] = lambda: None
         self.reason: StopReason | None = None
         self.halt: RunHalted | None = None

@@ -43,7 +43,7 @@ async def test_an_ordinary_night_takes_eight_calls_an_app_and_the_next_none_that
 
 @pytest.mark.anyio
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, 2])
 async def test_a_night_in_which_a_fifth_of_all_calls_goes_wrong_releases_everything_once(
     seed: int,
 ) -> None:
