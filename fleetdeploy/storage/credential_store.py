@@ -7,13 +7,12 @@ changes share a commit in `storage/group_commit.py`.
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self, TypeVar, cast
 
 from fleetdeploy.core.credentials import AppCredential, TpCredential
 from fleetdeploy.errors import SettingsInvalid
 from fleetdeploy.storage.credential_rows import TABLES, Rows, Vault, get_mark, set_mark
-from fleetdeploy.storage.database import Database, Schema
+from fleetdeploy.storage.database import ClosedOnExit, Database, Schema
 from fleetdeploy.storage.group_commit import GroupCommit, GroupStatistics, Refused
 from fleetdeploy.storage.holders import Holders, Names, new_name
 from fleetdeploy.storage.sealing import Sealer
@@ -31,7 +30,7 @@ Result = TypeVar("Result")
 Work = Callable[[Rows], Result]
 
 
-class SqliteStore:
+class SqliteStore(ClosedOnExit):
     """Implements `ports.CredentialStore`. Make it with `open`; close it, or use it in a `with`."""
 
     def __init__(self, database: Database, vault: Vault, holders: Holders) -> None:
@@ -70,17 +69,6 @@ class SqliteStore:
     def is_there(state_dir: Path) -> bool:
         """Say whether anybody ever opened a store here; for those who only read."""
         return (state_dir / FILE_NAME).exists()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file and give up the name; every later call fails."""

@@ -15,14 +15,13 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from pydantic import TypeAdapter, ValidationError
 
 from fleetdeploy.model import Notice, Push
 from fleetdeploy.ports import LoggedNotice, WallClock
-from fleetdeploy.storage.database import Database, Schema, scalar
+from fleetdeploy.storage.database import ClosedOnExit, Database, Schema, scalar
 from fleetdeploy.storage.group_commit import GroupCommit, GroupStatistics, Refused
 
 FILE_NAME: Final = "notices.db"
@@ -56,7 +55,7 @@ _SCHEMA: Final = Schema(
 _NOTICE: Final = TypeAdapter(Notice)
 
 
-class SqliteNoticeLog:
+class SqliteNoticeLog(ClosedOnExit):
     """Implements `ports.NoticeLog`. Make it with `open`; close it, or use it in a `with`."""
 
     def __init__(self, database: Database, clock: WallClock, keep_s: float) -> None:
@@ -75,17 +74,6 @@ class SqliteNoticeLog:
         Raises `SettingsInvalid` where others can read it, and `StateUnusable`.
         """
         return cls(Database.open(state_dir / FILE_NAME, _SCHEMA), clock, keep_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file; every later call fails."""
