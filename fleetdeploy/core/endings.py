@@ -171,7 +171,7 @@ TOO_LATE = Ending(
 )
 BUDGET_EXCEEDED = Ending(
     "run.budget_exceeded",
-    "more apps failed or were rejected than max_failures allows",
+    "more apps of the rollout failed, were rejected or cancelled than max_failures allows",
     "halts the run (exit 4)",
     "look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
 )
@@ -180,6 +180,24 @@ BLOCKED_EXCEEDED = Ending(
     "more apps are blocked than max_blocked allows",
     "halts the run (exit 4)",
     "look at what they wait for; go on with `fleetdeploy resume --override-halt REASON`",
+)
+WAVE_IN_VAIN = Ending(
+    "run.wave_in_vain",
+    "a wave ended without a single app released: nothing shows that the next should follow",
+    "halts the run (exit 4)",
+    "look at the causes; go on with `fleetdeploy resume --override-halt REASON`",
+)
+NOT_APPROVED = Ending(
+    "run.not_approved",
+    "nobody approved a wave in the time that its gate allows",
+    "halts the run (exit 4)",
+    "look at the wave; go on with `fleetdeploy resume --override-halt REASON`",
+)
+HALTED_BY_OPERATOR = Ending(
+    "run.halted_by_operator",
+    "somebody halted the run",
+    "halts the run (exit 4)",
+    "go on with `fleetdeploy resume --override-halt REASON`",
 )
 CAUSE_SHARED = Ending(
     "run.cause_shared",
@@ -246,6 +264,9 @@ ENDINGS = (
     TOO_LATE,
     BUDGET_EXCEEDED,
     BLOCKED_EXCEEDED,
+    WAVE_IN_VAIN,
+    NOT_APPROVED,
+    HALTED_BY_OPERATOR,
     CAUSE_SHARED,
     NO_TICKET,
     CONSENT_NEEDED,

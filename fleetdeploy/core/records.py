@@ -44,8 +44,22 @@ class Writer(Record):
     tool_version: str
 
 
+class Asked(Record):
+    """Who asked for something, when and why; `order` tells one request from another."""
+
+    order: str
+    at: datetime
+    who: str
+    host: str
+    reason: str = ""
+
+
 class RunStarted(Record):
-    """The header: always the first record, and only there."""
+    """The header: always the first record, and only there.
+
+    `override_reason` is why the run may begin although the rollout's budget is used up: its counts
+    start afresh.
+    """
 
     kind: Literal["run_started"] = "run_started"
     format: Literal[1] = FORMAT
@@ -56,13 +70,14 @@ class RunStarted(Record):
     manifest_digest: str
     until: Until = Until.RELEASED
     writer: Writer
+    override_reason: str | None = None
 
 
 class RunResumed(Record):
     """A new process goes on with the run; what was in flight before is in doubt from here on.
 
-    `override_reason` is why a halted run may go on; it starts the budgets' counts
-    afresh, and accepts the cause that halted it for the rest of the run.
+    `override_reason` is why a halted run may go on; it starts the budgets' counts afresh, and
+    accepts the cause or the wave that halted it for the rest of the run.
     """
 
     kind: Literal["run_resumed"] = "run_resumed"
@@ -91,25 +106,34 @@ class HaltCause(StrEnum):
     BUDGET = "budget"
     CAUSE = "cause"
     """Several apps met the same new cause."""
+    GATE = "gate"
+    """A wave ended without a single success, or nobody approved it in time."""
+    OPERATOR = "operator"
+    """Somebody said so."""
     PLATFORM = "platform"
     CREDENTIALS = "credentials"
 
 
-NEED_OVERRIDE: Final = frozenset({HaltCause.BUDGET, HaltCause.CAUSE})
+NEED_OVERRIDE: Final = frozenset(
+    {HaltCause.BUDGET, HaltCause.CAUSE, HaltCause.GATE, HaltCause.OPERATOR}
+)
 """Halts of our own choice: a person has to say why the run may go on."""
 
 
 class RunHalted(Record):
-    """Nothing new starts. After `budget` and `cause` a resume needs a reason.
+    """Nothing new starts. After `platform` and `credentials` a resume needs what is wrong mended.
 
-    After the others it needs only that what is wrong is mended. `shared` is the cause that apps
-    share (see `core/causes.py`), with `cause`.
+    After the others it needs a reason. `shared` is the cause that apps share (see
+    `core/causes.py`), with `cause`; `wave` the one that was judged, with `gate`; `asked` who said
+    so, with `operator`.
     """
 
     kind: Literal["run_halted"] = "run_halted"
     cause: HaltCause
     error: ErrorNote
     shared: str | None = None
+    wave: str | None = None
+    asked: Asked | None = None
     calls: dict[str, int] = Field(default_factory=dict)
 
 
@@ -122,8 +146,40 @@ class RunFinished(Record):
 
 
 class WaveOpened(Record):
+    """The wave's apps may go; `ahead`: only as far as approval, nothing of it is released yet."""
+
     kind: Literal["wave_opened"] = "wave_opened"
     wave: str
+    ahead: bool = False
+
+
+class WaveSettled(Record):
+    """Every app of the wave has come to its end: its soak counts from here."""
+
+    kind: Literal["wave_settled"] = "wave_settled"
+    wave: str
+
+
+class WaveApproved(Record):
+    """A person said yes: the next wave may come once this one has settled and soaked."""
+
+    kind: Literal["wave_approved"] = "wave_approved"
+    wave: str
+    asked: Asked
+
+
+class RunPaused(Record):
+    """Nothing new is sent until the pause is lifted; looking goes on."""
+
+    kind: Literal["run_paused"] = "run_paused"
+    asked: Asked
+
+
+class PauseLifted(Record):
+    """The run goes on after a pause."""
+
+    kind: Literal["pause_lifted"] = "pause_lifted"
+    asked: Asked
 
 
 class FoundStage(StrEnum):
@@ -210,7 +266,10 @@ class AppFinished(AppRecord):
     error: ErrorNote | None = None
 
 
-RunRecord = RunStarted | RunResumed | RunStopped | RunHalted | RunFinished | WaveOpened
+CourseRecord = WaveOpened | WaveSettled | WaveApproved | RunPaused | PauseLifted
+"""What waves and operators do to the course of a run."""
+
+RunRecord = RunStarted | RunResumed | RunStopped | RunHalted | RunFinished | CourseRecord
 AnyAppRecord = PackageFound | StepStarted | StepSucceeded | StepDoubted | StepFailed | AppFinished
 AnyRecord = Annotated[RunRecord | AnyAppRecord, Field(discriminator="kind")]
 

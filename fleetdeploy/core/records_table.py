@@ -1,6 +1,7 @@
 """The records of a journal as tables for `docs/journal.md`, made from the models themselves."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from enum import StrEnum
 from types import NoneType, UnionType
 from typing import Final, Literal, get_args, get_origin
@@ -14,6 +15,7 @@ _PLAIN: Final[dict[object, str]] = {
     int: "whole number",
     float: "number",
     bool: "`true` or `false`",
+    datetime: "time, UTC",
     tuple[str, ...]: "list of texts",
     dict[str, int]: "object: text to whole number",
 }

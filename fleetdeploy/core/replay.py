@@ -14,9 +14,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from fleetdeploy.core.causes import Cause, cause_of_end
+from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.lifecycle import (
     FIRST_STEP,
     SENT,
@@ -29,11 +30,14 @@ from fleetdeploy.core.lifecycle import (
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
+    CourseRecord,
     Entry,
     ErrorNote,
     PackageFound,
+    PauseLifted,
     RunFinished,
     RunHalted,
+    RunPaused,
     RunRecord,
     RunResumed,
     RunStarted,
@@ -42,7 +46,9 @@ from fleetdeploy.core.records import (
     StepFailed,
     StepStarted,
     StepSucceeded,
+    WaveApproved,
     WaveOpened,
+    WaveSettled,
 )
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, Phase, RunKind, Step, Until
@@ -156,8 +162,11 @@ def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | No
 class RunState:
     """A run as its records tell it. `halted` is the last halt that no resume has lifted.
 
-    `causes` are those that apps have failed with, each with its apps; `causes_accepted` those of
-    which somebody said that the run goes on all the same.
+    `failing` and `blocking` are the apps that count against the budgets, those that earlier runs
+    of the rollout left included. `causes` are those that apps have failed with, each with its
+    apps; `causes_accepted` those of which somebody said that the run goes on all the same, and
+    `waves_accepted` such waves. `waves_ahead` may go as far as approval. `orders` are the requests
+    of operators that were taken in.
     """
 
     apps: dict[str, AppState]
@@ -168,22 +177,38 @@ class RunState:
     superseded_by: str | None = None
     halted: RunHalted | None = None
     stopped: RunStopped | None = None
+    paused: RunPaused | None = None
     resumes: int = 0
     waves_opened: list[str] = field(default_factory=list)
-    failures_ever: int = 0
-    failures_forgiven: int = 0
-    blocked_ever: int = 0
-    blocked_forgiven: int = 0
+    waves_ahead: list[str] = field(default_factory=list)
+    waves_settled: dict[str, datetime] = field(default_factory=dict)
+    waves_approved: dict[str, WaveApproved] = field(default_factory=dict)
+    waves_accepted: set[str] = field(default_factory=set)
+    failing: set[str] = field(default_factory=set)
+    blocking: set[str] = field(default_factory=set)
     causes: dict[Cause, list[str]] = field(default_factory=dict)
     causes_accepted: set[Cause] = field(default_factory=set)
+    orders: set[str] = field(default_factory=set)
     calls: Counter[str] = field(default_factory=Counter)
 
     @classmethod
-    def new(cls, app_ids: Iterable[str], in_doubt_before: Iterable[str] = ()) -> "RunState":
-        """Begin a run: every app queued. Apps come in the order of the plan."""
+    def new(
+        cls,
+        app_ids: Iterable[str],
+        in_doubt_before: Iterable[str] = (),
+        *,
+        failing: Iterable[str] = (),
+        blocking: Iterable[str] = (),
+    ) -> "RunState":
+        """Begin a run: every app queued. Apps come in the order of the plan.
+
+        `failing` and `blocking` count against the budgets from earlier runs of the rollout.
+        """
         doubted = frozenset(in_doubt_before)
         return cls(
-            {app_id: AppState(app_id, in_doubt_before=app_id in doubted) for app_id in app_ids}
+            {app_id: AppState(app_id, in_doubt_before=app_id in doubted) for app_id in app_ids},
+            failing=set(failing),
+            blocking=set(blocking),
         )
 
     @property
@@ -193,16 +218,6 @@ class RunState:
     @property
     def finished(self) -> bool:
         return self.finished_at is not None
-
-    @property
-    def failures(self) -> int:
-        """What counts against `max_failures`: apps failed or rejected, since the last override."""
-        return self.failures_ever - self.failures_forgiven
-
-    @property
-    def blocked(self) -> int:
-        """What counts against `max_blocked`: apps blocked since the last override."""
-        return self.blocked_ever - self.blocked_forgiven
 
     def check(self, record: RunRecord | AnyAppRecord) -> None:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
@@ -227,9 +242,18 @@ class RunState:
             self._apply_run(entry.record, entry.at)
 
     def _count(self, end: AppFinished) -> None:
-        """Count an end against the budgets, and its cause among those that apps share."""
-        self.failures_ever += Phase(end.outcome) in _COUNTED
-        self.blocked_ever += end.outcome is Outcome.BLOCKED
+        """Count an end against the budgets, and its cause among those that apps share.
+
+        An app that a newer run took over has not come to an end of its own.
+        """
+        if end.error is not None and end.error.code == SUPERSEDED.code:
+            return
+        self.failing.discard(end.app_id)
+        self.blocking.discard(end.app_id)
+        if end.outcome is Outcome.BLOCKED:
+            self.blocking.add(end.app_id)
+        elif end.outcome not in SUCCESSES:
+            self.failing.add(end.app_id)
         cause = cause_of_end(end)
         if cause is not None:
             self.causes.setdefault(cause, []).append(end.app_id)
@@ -248,33 +272,62 @@ class RunState:
     def _apply_run(self, record: RunRecord, at: datetime) -> None:
         match record:
             case RunStarted():
-                self.header, self.until, self.started_at = record, record.until, at
+                self._start(record, at)
             case RunResumed():
                 self._resume(record)
-            case WaveOpened():
-                self.waves_opened.append(record.wave)
             case RunStopped():
                 self.stopped = record
                 self.calls.update(record.calls)
             case RunHalted():
                 self.halted = record
                 self.calls.update(record.calls)
+                if record.asked is not None:
+                    self.orders.add(record.asked.order)
             case RunFinished():
                 self.finished_at, self.superseded_by = at, record.superseded_by
                 self.calls.update(record.calls)
             case _:
+                self._apply_course(record, at)
+
+    def _apply_course(self, record: CourseRecord, at: datetime) -> None:
+        match record:
+            case WaveOpened():
+                (self.waves_ahead if record.ahead else self.waves_opened).append(record.wave)
+            case WaveSettled():
+                self.waves_settled[record.wave] = at
+            case WaveApproved():
+                self.waves_approved[record.wave] = record
+                self.orders.add(record.asked.order)
+            case RunPaused():
+                self.paused = record
+                self.orders.add(record.asked.order)
+            case PauseLifted():
+                self.paused = None
+                self.orders.add(record.asked.order)
+            case _:
                 assert_never(record)
+
+    def _start(self, record: RunStarted, at: datetime) -> None:
+        self.header, self.until, self.started_at = record, record.until, at
+        if record.override_reason is not None:
+            self._forgive()
+
+    def _forgive(self) -> None:
+        self.failing.clear()
+        self.blocking.clear()
 
     def _resume(self, record: RunResumed) -> None:
         self.until = record.until
         self.resumes += 1
         halted = self.halted
         self.halted = self.stopped = None
-        if record.override_reason is not None:
-            self.failures_forgiven = self.failures_ever
-            self.blocked_forgiven = self.blocked_ever
-            if halted is not None and halted.shared is not None:
-                self.causes_accepted.add(halted.shared)
+        if record.override_reason is None:
+            return
+        self._forgive()
+        if halted is not None and halted.shared is not None:
+            self.causes_accepted.add(halted.shared)
+        if halted is not None and halted.wave is not None:
+            self.waves_accepted.add(halted.wave)
 
     def _app(self, app_id: str) -> AppState:
         try:
@@ -283,7 +336,10 @@ class RunState:
             raise IllegalTransition(f"app {app_id} is not in this run's plan") from None
 
 
-_COUNTED = frozenset({Phase.FAILED, Phase.REJECTED})
+SUCCESSES: Final = frozenset(
+    {Outcome.RELEASED, Outcome.ROLLED_BACK, Outcome.WITHDRAWN, Outcome.UNCHANGED}
+)
+"""An app is where it should be; all other ends count against a budget."""
 
 
 def replay(state: RunState, entries: Sequence[Entry]) -> RunState:

@@ -1,7 +1,7 @@
 """The rules of a run as its plan fixes them: values only, which decide nothing."""
 
 from datetime import date
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,11 +19,26 @@ class FreezeRule(Value):
     reason: str = ""
 
 
+class WaveRule(Value):
+    """One wave and its gate. `gate` is None for one that opens by itself.
+
+    `soak_s` counts from the wave's last end; `approve_within_s` from then on, too.
+    """
+
+    name: str
+    soak_s: float = 0.0
+    gate: Literal["approval"] | None = None
+    approve_within_s: float | None = None
+    auto_rollback: bool = False
+
+
 class RunRules(Value):
     """What the manifest says about the run as a whole, with the budgets resolved to numbers.
 
     None: as many blocked apps, or apps of one cause, as there may be.
     Windows are written as in the manifest; without any, it may happen at any time.
+    `waves` says more of waves that do more than follow each other; `order` and `budget` are None
+    for the usual ones.
     """
 
     skip_unchanged: bool
@@ -39,6 +54,9 @@ class RunRules(Value):
     submit_windows: tuple[str, ...] = ()
     release_windows: tuple[str, ...] = ()
     freezes: tuple[FreezeRule, ...] = ()
+    waves: tuple[WaveRule, ...] = ()
+    order: Literal["audit_ahead"] | None = None
+    budget: Literal["soft"] | None = None
 
 
 LATER_RULES: Final = (
@@ -48,5 +66,8 @@ LATER_RULES: Final = (
     "submit_windows",
     "release_windows",
     "freezes",
+    "waves",
+    "order",
+    "budget",
 )
 """Plans were saved before there were these: a digest covers them only where they say something."""

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleetdeploy.core.hours import openings
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
-from fleetdeploy.core.replay import AppState, RunState, step_of
+from fleetdeploy.core.replay import SUCCESSES, AppState, RunState, step_of
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Step
 
@@ -171,7 +171,7 @@ def group_causes(apps: Iterable[AppStatus]) -> tuple[Cause, ...]:
     """
     groups: dict[tuple[str, str], list[AppStatus]] = {}
     for app in apps:
-        if app.error is not None and app.outcome not in _GOOD:
+        if app.error is not None and app.outcome not in SUCCESSES:
             groups.setdefault((app.error.code, app.error.msg or ""), []).append(app)
     causes = [
         Cause(
@@ -203,9 +203,6 @@ def _cause_message(error: AppError | None, msg: str) -> str:
     return f"{error.message} ({msg})" if msg else error.message
 
 
-_GOOD = frozenset({Outcome.RELEASED, Outcome.ROLLED_BACK, Outcome.WITHDRAWN, Outcome.UNCHANGED})
-
-
 def exit_code_of(state: RunState) -> ExitCode:
     """Return the exit code of a run that has stopped; a signal's code is the caller's to know."""
     if state.halted is not None:
@@ -214,7 +211,9 @@ def exit_code_of(state: RunState) -> ExitCode:
     resting = state.stopped is not None and state.stopped.reason is StopReason.RESTING
     if not state.finished and not resting:
         return ExitCode.UNFINISHED
-    there = (app.outcome in _GOOD or (resting and not app.terminal) for app in state.apps.values())
+    there = (
+        app.outcome in SUCCESSES or (resting and not app.terminal) for app in state.apps.values()
+    )
     return ExitCode.OK if all(there) else ExitCode.INCOMPLETE
 
 

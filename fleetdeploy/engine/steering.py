@@ -59,16 +59,16 @@ class Steering:
         To be called after every end of an app, and before the first turn.
         """
         self._count_causes(state)
-        apps = len(state.apps)
-        if state.failures > self._failures_allowed:
+        failing, blocking = len(state.failing), len(state.blocking)
+        if failing > self._failures_allowed:
             error = BUDGET_EXCEEDED.note(
-                f"{state.failures} of {apps} apps failed or were rejected; "
+                f"{failing} apps of this rollout failed, were rejected or cancelled; "
                 f"max_failures allows {self._failures_allowed}"
             )
             self.stop_for(HaltCause.BUDGET, error)
-        if self._blocked_allowed is not None and state.blocked > self._blocked_allowed:
+        if self._blocked_allowed is not None and blocking > self._blocked_allowed:
             error = BLOCKED_EXCEEDED.note(
-                f"{state.blocked} of {apps} apps are blocked; "
+                f"{blocking} apps of this rollout are blocked; "
                 f"max_blocked allows {self._blocked_allowed}"
             )
             self.stop_for(HaltCause.BUDGET, error)

@@ -189,7 +189,7 @@ def test_j3_a_doubt_that_ends_too_soon_is_found() -> None:
 def test_j4_a_live_state_that_is_not_the_journal_s_is_found() -> None:
     night = broken()
     assert night.state is not None
-    night.state.failures_ever += 1
+    night.state.failing.add("another")
     assert complaints(night) == ["the replayed state differs from the live one"]
 
 

@@ -387,9 +387,9 @@ def test_a_changed_plan_is_refused_with_its_place(changes: dict[str, object]) ->
 
 def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_whole() -> None:
     document = json.loads(make_plan().model_dump_json())
-    for name in ("max_blocked", "blocked_allowed", "halt_on_cause"):
+    for name in ("max_blocked", "blocked_allowed", "halt_on_cause", "order", "budget"):
         assert document["rules"].pop(name) is None
-    for name in ("submit_windows", "release_windows", "freezes"):
+    for name in ("submit_windows", "release_windows", "freezes", "waves"):
         assert document["rules"].pop(name) == []
     for app in document["apps"]:
         assert app.pop("known_cause") is app.pop("undo") is None

@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 
+from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.lifecycle import Event
 from fleetdeploy.core.records import (
     AnyAppRecord,
@@ -170,7 +171,7 @@ def test_an_outcome_is_had_exactly_by_the_ended(phase: Phase) -> None:
 # --- the run ---
 
 
-def test_failed_and_rejected_apps_count_against_the_budget_and_others_do_not() -> None:
+def test_every_end_that_is_no_success_counts_once_and_blocked_apps_apart() -> None:
     state = state_of(
         ended("1", Outcome.FAILED),
         record_of(Event.FOUND_AUDITING, "2"),
@@ -180,12 +181,37 @@ def test_failed_and_rejected_apps_count_against_the_budget_and_others_do_not() -
         ended("5", Outcome.UNCHANGED),
         apps="123456",
     )
-    assert (state.failures, state.failures_ever) == (2, 2)
+    assert (state.failing, state.blocking) == ({"1", "2", "4"}, {"3"})
+
+
+def test_an_app_that_a_newer_run_took_over_counts_as_before() -> None:
+    taken = AppFinished(app_id=APP, outcome=Outcome.CANCELLED, error=SUPERSEDED.note())
+    state = RunState.new([APP, "2"], failing=[APP])
+    state.apply(Entry(0, START, header()))
+    state.apply(Entry(1, START, taken))
+    state.apply(Entry(2, START, taken.model_copy(update={"app_id": "2"})))
+    assert state.failing == {APP}
+
+
+def test_what_earlier_runs_left_counts_until_the_app_succeeds() -> None:
+    state = RunState.new("123", failing="129", blocking="3")
+    state.apply(Entry(0, START, header()))
+    state.apply(Entry(1, START, ended("1", Outcome.UNCHANGED)))
+    state.apply(Entry(2, START, ended("2", Outcome.FAILED)))
+    assert (state.failing, state.blocking) == ({"2", "9"}, {"3"})
+    state.apply(Entry(3, START, ended("3", Outcome.FAILED)))
+    assert (state.failing, state.blocking) == ({"2", "3", "9"}, set())
+
+
+def test_a_run_that_begins_with_an_override_forgives_what_earlier_runs_left() -> None:
+    state = RunState.new("12", failing="1", blocking="2")
+    state.apply(Entry(0, START, header().model_copy(update={"override_reason": "mended"})))
+    assert (state.failing, state.blocking) == (set(), set())
 
 
 def test_a_failed_step_is_not_a_failed_app() -> None:
     state = state_of(record_of(Event.UPLOAD_STARTED), record_of(Event.UPLOAD_FAILED))
-    assert state.failures == 0
+    assert state.failing == set()
 
 
 def test_an_override_forgives_the_failures_so_far_and_no_later_ones() -> None:
@@ -197,11 +223,11 @@ def test_an_override_forgives_the_failures_so_far_and_no_later_ones() -> None:
         ended("3", Outcome.FAILED),
         apps="123",
     )
-    assert (state.failures, state.failures_ever) == (1, 3)
+    assert state.failing == {"3"}
 
 
 def test_a_plain_resume_forgives_nothing() -> None:
-    assert state_of(ended(APP, Outcome.FAILED), resumed()).failures == 1
+    assert state_of(ended(APP, Outcome.FAILED), resumed()).failing == {APP}
 
 
 def test_a_resume_lifts_the_halt_and_says_how_far() -> None:

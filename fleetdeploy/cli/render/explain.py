@@ -22,12 +22,16 @@ from fleetdeploy.core.plan import PlannedApp
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
+    Asked,
+    CourseRecord,
     Entry,
     ErrorNote,
     FoundStage,
     PackageFound,
+    PauseLifted,
     RunFinished,
     RunHalted,
+    RunPaused,
     RunRecord,
     RunResumed,
     RunStarted,
@@ -36,7 +40,9 @@ from fleetdeploy.core.records import (
     StepFailed,
     StepStarted,
     StepSucceeded,
+    WaveApproved,
     WaveOpened,
+    WaveSettled,
 )
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.summary import SCHEMA_VERSION, AppError, Document
@@ -90,20 +96,26 @@ def make_story(
         template_id=planned.template_id,
         fingerprint=planned.fingerprint,
         planned=f"{planned.action}: {why(planned)}",
-        lines=tuple(_lines(planned.app_id, told)),
+        lines=tuple(_lines(planned.app_id, planned.wave, told)),
         hint=app.error.hint if app.error else "",
         next=next_command or f"fleetdeploy status {run_id}".rstrip(),
     )
 
 
-def _lines(app_id: str, entries: Iterable[Entry]) -> Iterable[StoryLine]:
+def _lines(app_id: str, wave: str, entries: Iterable[Entry]) -> Iterable[StoryLine]:
     for entry in entries:
         record = entry.record
         if isinstance(record, AnyAppRecord):
             if record.app_id == app_id:
                 yield _line(entry, _of_app(record), getattr(record, "error", None))
-        elif not isinstance(record, WaveOpened):
+        elif not isinstance(record, _OF_WAVES) or (record.wave == wave and entry.seq > FIRST_WAVE):
             yield _line(entry, _of_run(record), getattr(record, "error", None))
+
+
+FIRST_WAVE: Final = 1
+"""The place of the record that opens the first wave, which says nothing that is not plain."""
+
+_OF_WAVES = WaveOpened | WaveSettled | WaveApproved
 
 
 def _line(entry: Entry, what: str, error: ErrorNote | None) -> StoryLine:
@@ -183,21 +195,40 @@ def _of_run(record: RunRecord) -> str:
         case RunStarted():
             if record.run_kind is not RunKind.ROLLOUT:
                 return f"the {record.run_kind} starts on {record.writer.host}"
-            return f"the run starts on {record.writer.host}, until {record.until}"
+            forced = f" ({record.override_reason})" if record.override_reason else ""
+            return f"the run starts on {record.writer.host}, until {record.until}{forced}"
         case RunResumed():
             forced = f" ({record.override_reason})" if record.override_reason else ""
             return f"the run goes on in a new process on {record.writer.host}{forced}"
         case RunStopped():
             return f"the run stops ({record.reason.replace('_', ' ')})"
         case RunHalted():
-            return f"the run halts ({record.cause})"
+            return f"the run halts ({record.cause})" + (_by(record.asked) if record.asked else "")
         case RunFinished():
             newer = record.superseded_by
             return f"run {newer} takes the rest over" if newer else "the run is finished"
+        case _:
+            return _of_course(record)
+
+
+def _of_course(record: CourseRecord) -> str:
+    match record:
         case WaveOpened():
-            return f"wave {record.wave} opens"
+            return f"wave {record.wave} opens" + (", as far as approval" if record.ahead else "")
+        case WaveSettled():
+            return f"every app of wave {record.wave} is at its end"
+        case WaveApproved():
+            return f"wave {record.wave} is approved{_by(record.asked)}"
+        case RunPaused():
+            return f"the run is paused{_by(record.asked)}"
+        case PauseLifted():
+            return f"the pause is lifted{_by(record.asked)}"
         case _:
             assert_never(record)
+
+
+def _by(asked: Asked) -> str:
+    return f" by {asked.who} on {asked.host}" + (f" ({asked.reason})" if asked.reason else "")
 
 
 def render_explain(
