@@ -195,11 +195,13 @@ async def _make_plan(rig: Rig, errand: Errand) -> Planned:
         manifest=wish.manifest,
         until=wish.until,
         rules=rules_for(wish.rules, len(apps)),
-        waves=tuple(dict.fromkeys(app.wave for app in apps)),
+        waves=(),
         apps=apps,
         notes=left_alone(kind, errand.of_run, alone, errand.others),
     )
-    return Planned(seal(plan), seen.looks(), _of_these(before, apps))
+    waves = tuple(wave.name for wave in plan.course().waves)
+    plan = seal(plan.model_copy(update={"waves": waves}))
+    return Planned(plan, seen.looks(), _of_these(before, apps))
 
 
 def _of_these(before: Before, apps: tuple[PlannedApp, ...]) -> Before:

@@ -11,7 +11,7 @@ from fleetdeploy.cli.preflight import preflight
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.manifest import Freeze, Manifest
+from fleetdeploy.core.manifest import Freeze, Manifest, Wave
 from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
@@ -22,8 +22,9 @@ from fleetdeploy.core.plan import (
     plan_unread,
     seal,
 )
-from fleetdeploy.core.rules import FreezeRule, RunRules
+from fleetdeploy.core.rules import FreezeRule, RunRules, WaveRule, with_budgets
 from fleetdeploy.core.selection import Selectable, Selection
+from fleetdeploy.core.so_far import rollout_id
 from fleetdeploy.core.targets import Target, resolve
 from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.run import Looks
@@ -37,7 +38,10 @@ from fleetdeploy.storage.run_dir import StateDir, new_run_id
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be planned: resolved, selected, not yet compared with the platform."""
+    """What is to be planned: resolved, selected, not yet compared with the platform.
+
+    `rollout` is the id of the rollout that it is a part of, empty for none.
+    """
 
     run_id: str
     until: Until
@@ -45,6 +49,7 @@ class Wish:
     rules: RunRules
     targets: tuple[Target, ...]
     created_at: datetime
+    rollout: str = ""
 
     @property
     def limits(self) -> PaceLimits:
@@ -105,6 +110,7 @@ def wish_of(
         rules=_rules(loaded.manifest, len(chosen)),
         targets=chosen,
         created_at=now,
+        rollout=_rollout(loaded.manifest),
     )
 
 
@@ -117,6 +123,7 @@ def wish_again(plan: Plan) -> Wish:
         rules=plan.rules,
         targets=plan.targets(),
         created_at=plan.created_at,
+        rollout=plan.so_far.rollout if plan.so_far else "",
     )
 
 
@@ -128,7 +135,7 @@ async def make_plan(
     What is cheap to know beforehand is noted. Raises the platform's refusal where it would meet
     every app.
     """
-    before = look_back(state_dir, wish.app_ids)
+    before = look_back(state_dir, wish.app_ids, wish.rollout)
     seen = await survey(link.platform, wish.app_ids, at_once=at_once)
     check_credentials(seen)
     policy = policy_of(wish.rules, settings)
@@ -139,12 +146,14 @@ async def make_plan(
         created_at=wish.created_at,
         manifest=wish.manifest,
         until=wish.until,
-        rules=wish.rules,
-        waves=tuple(dict.fromkeys(target.wave for target in wish.targets)),
+        rules=with_budgets(wish.rules, max(len(apps), before.so_far.apps)),
+        waves=(),
         apps=apps,
         notes=await _notes(wish, link, settings),
+        so_far=before.so_far if wish.rollout else None,
     )
-    return Planned(seal(plan), seen.looks(), before)
+    waves = tuple(wave.name for wave in plan.course().waves)
+    return Planned(seal(plan.model_copy(update={"waves": waves})), seen.looks(), before)
 
 
 async def _notes(wish: Wish, link: Link, settings: Settings) -> tuple[PlanNote, ...]:
@@ -237,7 +246,29 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         submit_windows=(windows and windows.submit) or (),
         release_windows=(windows and windows.release) or (),
         freezes=tuple(_freeze(freeze, manifest.window_zone) for freeze in manifest.freezes),
+        waves=_waves(rollout.waves),
+        order=rollout.order if rollout.order == "audit_ahead" else None,
+        budget=rollout.budget if rollout.budget == "soft" else None,
     )
+
+
+def _waves(waves: Sequence[Wave]) -> tuple[WaveRule, ...]:
+    """Return what the plan says of the waves: nothing, where there is one that does nothing."""
+    rules = tuple(
+        WaveRule(
+            name=wave.name,
+            soak_s=wave.soak or 0.0,
+            gate="approval" if wave.gate == "approval" else None,
+            approve_within_s=wave.approve_within,
+            auto_rollback=wave.auto_rollback,
+        )
+        for wave in waves
+    )
+    return () if rules == (WaveRule(name=waves[0].name),) else rules
+
+
+def _rollout(manifest: Manifest) -> str:
+    return rollout_id(manifest.name, manifest.template_id, manifest.version)
 
 
 def _freeze(freeze: Freeze, window_zone: str | None) -> FreezeRule:

@@ -131,6 +131,7 @@ async def work(
         blocked_allowed=rules.blocked_allowed,
         halt_on_cause=rules.halt_on_cause,
         known_causes=seat.plan.known_causes(),
+        strict=rules.budget is None,
     )
     watch.interrupts.ask_with(lambda: steering.stop(StopReason.SIGNAL))
     options = RunOptions(
@@ -148,11 +149,13 @@ async def work(
         options=options,
         rng=Random(),  # noqa: S311 - jitter, not a secret
         gauges=Gauges(
+            SystemClock(),
             link.per_second,
             lambda: link.counts,
             surroundings.feed,
             Opening(calendar_of(rules), SystemClock()),
         ),
+        course=seat.plan.course(),
     )
     return await rollout.work(looks)
 

@@ -89,29 +89,36 @@ class App(Overrides):
 
 
 class Wave(Part):
-    """A batch of apps."""
+    """A batch of apps, chosen by one of `match`, `percent`, `count` and `apps`."""
 
     name: Line = Field(description="The wave's name.")
-    match: Annotated[Match, not_yet("choosing a wave's apps by match")] | None = Field(
-        default=None, description="Labels of the wave's apps. Not supported yet."
+    match: Match | None = Field(default=None, description="Labels of the wave's apps.")
+    percent: Annotated[float, Field(gt=0, le=100)] | None = Field(
+        default=None,
+        description="Share of the whole fleet, rounded up; always the same apps of a fleet.",
     )
-    percent: (
-        Annotated[float, Field(gt=0, le=100), not_yet("choosing a wave's apps by percent")] | None
-    ) = Field(default=None, description="Share of the fleet. Not supported yet.")
+    count: Annotated[int, Field(ge=1, le=200_000)] | None = Field(
+        default=None, description="Number of apps; always the same apps of a fleet."
+    )
     apps: (
-        Annotated[
-            tuple[Id, ...],
-            Field(strict=False, min_length=1, max_length=200_000),
-            not_yet("choosing a wave's apps by a list"),
-        ]
-        | None
-    ) = Field(default=None, description="Ids of the wave's apps. Not supported yet.")
-    soak: Annotated[Duration, not_yet("soak")] | None = Field(
-        default=None, description="How long to watch before the next wave. Not supported yet."
+        Annotated[tuple[Id, ...], Field(strict=False, min_length=1, max_length=200_000)] | None
+    ) = Field(default=None, description="Ids of the wave's apps.")
+    soak: Duration | None = Field(
+        default=None,
+        description="How long the wave is watched, from its last app's end on, before the next.",
     )
-    gate: Annotated[
-        Literal["auto", "approval"], not_yet("a gate other than auto", only="approval")
-    ] = Field(default="auto", description="The rule before the next wave; only auto so far.")
+    gate: Literal["auto", "approval"] = Field(
+        default="auto",
+        description="Whether the next wave opens by itself, or when somebody has approved this.",
+    )
+    approve_within: Duration | None = Field(
+        default=None,
+        description="How long to wait for the approval before the run halts; for ever by default.",
+    )
+    auto_rollback: bool = Field(
+        default=False,
+        description="When the run halts in this wave, roll back what it released in it.",
+    )
 
 
 DEFAULT_WAVE = Wave(name="all")
@@ -122,19 +129,24 @@ class Rollout(Part):
 
     waves: Annotated[tuple[Wave, ...], Field(strict=False, min_length=1, max_length=100)] = Field(
         default=(DEFAULT_WAVE,),
-        description="The batches, in order; so far one, and it takes every app.",
+        description="The batches, in order; the last may take all apps that are left.",
     )
-    order: Annotated[
-        Literal["sequential", "audit_ahead"],
-        not_yet("order audit_ahead", only="audit_ahead"),
-    ] = Field(default="sequential", description="Only sequential so far.")
+    order: Literal["sequential", "audit_ahead"] = Field(
+        default="sequential",
+        description="Wave by wave; or audit_ahead: later waves upload and submit as soon as the "
+        "first has its first approval, and are released wave by wave.",
+    )
     max_failures: Budget = Field(
         default=parse_budget("10%"),
-        description="How many apps may fail before the run halts: a number, or like 5%.",
+        description="How many apps of the rollout may fail before it halts: a number, or like 5%.",
     )
     max_blocked: Budget | None = Field(
         default=None,
         description="How many apps may be blocked before the run halts; unlimited by default.",
+    )
+    budget: Literal["strict", "soft"] = Field(
+        default="strict",
+        description="strict: never more steps under way than max_failures can still bear.",
     )
     halt_on_cause: Annotated[int, Field(ge=0, le=10**6)] = Field(
         default=3,

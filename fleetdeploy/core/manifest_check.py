@@ -26,6 +26,7 @@ from fleetdeploy.core.manifest import (
     Windows,
 )
 from fleetdeploy.core.targets import outcomes
+from fleetdeploy.core.waves import idle_waves, wrong_waves
 
 MAX_APPS: Final = 200_000
 """Twice the largest fleet that one process is meant to carry."""
@@ -94,8 +95,10 @@ def check(fleet: Mapping[str, object], entries: Sequence[object], *, complete: b
     findings += _repeated(entries)
     findings += _resolved(draft, apps)
     findings += _unzoned(draft, fleet)
+    findings += wrong_waves(draft.rollout.waves)
     if complete and not apps.findings:
         findings += _idle_groups(draft)
+        findings += idle_waves(draft.rollout.waves, draft.apps) if entries else []
     return Checked(None if findings else draft, tuple(findings))
 
 
@@ -116,22 +119,13 @@ def _checked_apps(entries: Sequence[object]) -> _Apps:
 def _checked_fleet(
     fleet: Mapping[str, object], apps: Sequence[App]
 ) -> tuple[Manifest, list[Finding]]:
-    findings = _more_waves(fleet)
     try:
-        return Manifest.model_validate({"apps": apps, **fleet}), findings
+        return Manifest.model_validate({"apps": apps, **fleet}), []
     except ValidationError as error:
-        findings += findings_of(error, (), _KNOWN_FLEET)
+        findings = findings_of(error, (), _KNOWN_FLEET)
     wrong = {finding.at[0] for finding in findings if finding.at}
     sound = {key: value for key, value in fleet.items() if key not in wrong}
     return Manifest.model_validate({**_SAMPLE, **sound, "apps": apps}), findings
-
-
-def _more_waves(fleet: Mapping[str, object]) -> list[Finding]:
-    rollout = fleet.get("rollout")
-    waves = rollout.get("waves") if isinstance(rollout, Mapping) else None
-    if not isinstance(waves, list) or len(waves) < 2:  # noqa: PLR2004 - the second is one too many
-        return []
-    return [Finding(("rollout", "waves", 1), "more than one wave is not supported yet")]
 
 
 def _crowd(entries: Sequence[object], *, complete: bool) -> list[Finding]:

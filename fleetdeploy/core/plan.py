@@ -28,9 +28,11 @@ from fleetdeploy.core.decisions import (
     Sight,
 )
 from fleetdeploy.core.differences import changed_keys
+from fleetdeploy.core.gates import Course, course_of
 from fleetdeploy.core.records import AppFinished, ErrorNote
-from fleetdeploy.core.replay import AppState, advance, step_of
+from fleetdeploy.core.replay import AppState, RunState, advance, step_of
 from fleetdeploy.core.rules import LATER_RULES, RunRules, Value
+from fleetdeploy.core.so_far import SoFar
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import PlanMismatch
 from fleetdeploy.model import (
@@ -154,6 +156,8 @@ class Plan(Value):
     notes: tuple[PlanNote, ...] = ()
     of_run: str | None = None
     """The run whose work is to be taken back, in a plan of a run that does so."""
+    so_far: SoFar | None = None
+    """What earlier runs of the same rollout left."""
     digest: str = ""
 
     @property
@@ -166,6 +170,21 @@ class Plan(Value):
 
     def targets(self) -> tuple[Target, ...]:
         return tuple(app.target() for app in self.apps)
+
+    def course(self) -> Course:
+        """Return how the plan's waves follow each other."""
+        past = self.so_far.past() if self.so_far else {}
+        return course_of(self.rules, ((app.app_id, app.wave) for app in self.apps), past)
+
+    def fresh_state(self) -> RunState:
+        """Return the state of a run of this plan that has no records yet."""
+        given = self.so_far
+        return RunState.new(
+            (app.app_id for app in self.apps),
+            self.doubted(),
+            failing=given.failing if given else (),
+            blocking=given.blocking if given else (),
+        )
 
     def known_causes(self) -> dict[str, Cause]:
         return {app.app_id: app.known_cause for app in self.apps if app.known_cause is not None}
@@ -198,6 +217,8 @@ def _digest(plan: Plan) -> str:
     exclude["apps"] = {"__all__": apart}
     if plan.run_kind is RunKind.ROLLOUT:
         exclude["of_run"] = True
+    if plan.so_far is None:
+        exclude["so_far"] = True
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
 

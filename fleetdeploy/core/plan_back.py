@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from fleetdeploy.core import endings, sightings
 from fleetdeploy.core.decide_back import decide_back
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Decision, Do, Note, Policy, Sight
-from fleetdeploy.core.fields import parse_budget
 from fleetdeploy.core.lifecycle import FIRST_STEP
 from fleetdeploy.core.plan import (
     Action,
@@ -23,7 +22,7 @@ from fleetdeploy.core.plan import (
 )
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.core.replay import AppState, RunState, advance, step_of
-from fleetdeploy.core.rules import RunRules
+from fleetdeploy.core.rules import RunRules, WaveRule, with_budgets
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.model import Outcome, Package, Phase, RunKind, Step
 
@@ -81,22 +80,18 @@ def _target(planned: PlannedApp, app: AppState, package_id: str) -> Target:
 def rules_for(rules: RunRules, apps: int) -> RunRules:
     """Return an earlier run's rules, with its budgets worked out for so many apps.
 
-    Windows and freezes are left out: what is taken back is taken back at once.
+    Windows, freezes, soaks and gates are left out: what is taken back is taken back at once. Its
+    waves stay, one after the other.
     """
-    blocked = rules.max_blocked
-    return rules.model_copy(
+    return with_budgets(rules, apps).model_copy(
         update={
-            "failures_allowed": _allowed(rules.max_failures, apps),
-            "blocked_allowed": _allowed(blocked, apps) if blocked is not None else None,
             "submit_windows": (),
             "release_windows": (),
             "freezes": (),
+            "waves": tuple(WaveRule(name=wave.name) for wave in rules.waves),
+            "order": None,
         }
     )
-
-
-def _allowed(text: str, apps: int) -> int:
-    return parse_budget(text if text.endswith("%") else int(text)).allowed(apps)
 
 
 def plan_back(

@@ -55,11 +55,7 @@ class Asked(Record):
 
 
 class RunStarted(Record):
-    """The header: always the first record, and only there.
-
-    `override_reason` is why the run may begin although the rollout's budget is used up: its counts
-    start afresh.
-    """
+    """The header: always the first record, and only there."""
 
     kind: Literal["run_started"] = "run_started"
     format: Literal[1] = FORMAT
@@ -70,7 +66,6 @@ class RunStarted(Record):
     manifest_digest: str
     until: Until = Until.RELEASED
     writer: Writer
-    override_reason: str | None = None
 
 
 class RunResumed(Record):

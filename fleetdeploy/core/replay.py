@@ -272,7 +272,7 @@ class RunState:
     def _apply_run(self, record: RunRecord, at: datetime) -> None:
         match record:
             case RunStarted():
-                self._start(record, at)
+                self.header, self.until, self.started_at = record, record.until, at
             case RunResumed():
                 self._resume(record)
             case RunStopped():
@@ -307,15 +307,6 @@ class RunState:
             case _:
                 assert_never(record)
 
-    def _start(self, record: RunStarted, at: datetime) -> None:
-        self.header, self.until, self.started_at = record, record.until, at
-        if record.override_reason is not None:
-            self._forgive()
-
-    def _forgive(self) -> None:
-        self.failing.clear()
-        self.blocking.clear()
-
     def _resume(self, record: RunResumed) -> None:
         self.until = record.until
         self.resumes += 1
@@ -323,7 +314,8 @@ class RunState:
         self.halted = self.stopped = None
         if record.override_reason is None:
             return
-        self._forgive()
+        self.failing.clear()
+        self.blocking.clear()
         if halted is not None and halted.shared is not None:
             self.causes_accepted.add(halted.shared)
         if halted is not None and halted.wave is not None:

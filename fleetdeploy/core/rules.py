@@ -5,6 +5,8 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.fields import parse_budget
+
 
 class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,3 +73,18 @@ LATER_RULES: Final = (
     "budget",
 )
 """Plans were saved before there were these: a digest covers them only where they say something."""
+
+
+def with_budgets(rules: RunRules, apps: int) -> RunRules:
+    """Return the rules with their budgets worked out for so many apps."""
+    blocked = rules.max_blocked
+    return rules.model_copy(
+        update={
+            "failures_allowed": _allowed(rules.max_failures, apps),
+            "blocked_allowed": _allowed(blocked, apps) if blocked is not None else None,
+        }
+    )
+
+
+def _allowed(text: str, apps: int) -> int:
+    return parse_budget(text if text.endswith("%") else int(text)).allowed(apps)

@@ -18,11 +18,15 @@ from fleetdeploy.core.labels import matches
 from fleetdeploy.core.manifest import App, Manifest, Overrides
 from fleetdeploy.core.merge import merge_patch
 from fleetdeploy.core.placeholders import fill
+from fleetdeploy.core.waves import assign
 from fleetdeploy.errors import ManifestInvalid, Problem
 from fleetdeploy.model import AuditNote, Bundle
 
 _BOOLEANS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 """The platform's table calls `directCommit` a string (platform-api.md 7): both are understood."""
+
+NO_WAVE = ""
+"""Of an app that no wave takes; a manifest that was loaded has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +89,14 @@ def outcomes(manifest: Manifest, *, date: dt.date, run_id: str) -> Iterator[Targ
     """
     values = {"date": f"{date:%Y%m%d}", "run_id": run_id}
     start = _said(_start(manifest), manifest.ext_json, ())
+    waves = assign(manifest.rollout.waves, manifest.apps)
     for index, app in enumerate(manifest.apps):
         draft = _draft_of(start, manifest, app, index)
         wrong = _wrong_ext(draft, app.app_id)
         if wrong:
             yield from wrong
         else:
-            yield _target(manifest, app, draft, values)
+            yield _target(app, draft, waves.get(app.app_id, NO_WAVE), values)
 
 
 def _start(manifest: Manifest) -> _Draft:
@@ -161,7 +166,7 @@ def _boolean(value: JsonValue) -> bool | None:
     return _BOOLEANS.get(value) if isinstance(value, str) else None
 
 
-def _target(manifest: Manifest, app: App, draft: _Draft, values: Mapping[str, str]) -> Target:
+def _target(app: App, draft: _Draft, wave: str, values: Mapping[str, str]) -> Target:
     ext: ExtJson = {"extEnable": True, **draft.ext, "extAppid": app.app_id}
     ext_text = canonical_json(ext)
     fingerprint = fingerprint_of(draft.template_id, ext_text)
@@ -169,7 +174,7 @@ def _target(manifest: Manifest, app: App, draft: _Draft, values: Mapping[str, st
         app_id=app.app_id,
         name=app.name or "",
         labels=app.labels,
-        wave=manifest.rollout.waves[0].name,
+        wave=wave,
         bundle=Bundle(
             template_id=draft.template_id,
             ext_json=ext_text,

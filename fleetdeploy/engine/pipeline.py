@@ -4,6 +4,7 @@ It does not know the other apps, the run's end, HTTP or files.
 """
 
 from dataclasses import dataclass, field
+from math import inf
 from random import Random
 from typing import assert_never
 
@@ -25,10 +26,10 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.clearance import Clearance
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Lookout, Patience
-from fleetdeploy.engine.opening import Opening
-from fleetdeploy.engine.scheduler import Next
+from fleetdeploy.engine.scheduler import PARKED, Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
 from fleetdeploy.model import Outcome, Package, Phase, Step
@@ -66,7 +67,10 @@ class Flight:
 
 
 class Pipeline:
-    """Gives turns to flights. `held` are those whose next step waits for its window.
+    """Gives turns to flights.
+
+    `held` are those whose next step waits for its window, `parked` those where it waits for an
+    event: its wave opens, a pause is lifted, a place in the budget is free.
 
     If a turn is cancelled, the platform and the journal are as after a kill: a step whose intent
     is recorded is in doubt, everything else is as recorded.
@@ -80,7 +84,7 @@ class Pipeline:
         policy: Policy,
         lookout: Lookout,
         *,
-        opening: Opening,
+        clearance: Clearance[Flight],
         rng: Random,
     ) -> None:
         self._platform = platform
@@ -88,16 +92,17 @@ class Pipeline:
         self._steering = steering
         self._policy = policy
         self._lookout = lookout
-        self._opening = opening
+        self._clearance = clearance
         self._rng = rng
         self.held: dict[Flight, Step] = {}
+        self.parked: dict[Flight, Step] = {}
 
     async def turn(self, flight: Flight) -> Next | None:
         """Bring one app as far as it goes now; say when to come again, None at its end."""
         if self._app(flight).terminal:
             return None
-        held = self.held.get(flight)
-        if held is not None and (pause := self._hold(flight, held)):
+        step = self.held.get(flight) or self.parked.get(flight)
+        if step is not None and (pause := self._hold(flight, step)):
             return pause
         try:
             sight = await self._look(flight)
@@ -193,13 +198,21 @@ class Pipeline:
 
     def _hold(self, flight: Flight, step: Step) -> Next | None:
         """Wait until a step may be sent, without a call meanwhile; None where it may be now."""
-        wait_s = self._opening.wait_s(step, flight.target.bundle)
+        wait_s = self._clearance.wait_s(flight, flight.target, step)
+        self.release(flight)
         if not wait_s:
-            self.held.pop(flight, None)
             return None
-        self.held[flight] = step
         flight.absent_since = None
+        if wait_s == inf:
+            self.parked[flight] = step
+            return PARKED
+        self.held[flight] = step
         return Next(wait_s, patient=True)
+
+    def release(self, flight: Flight) -> None:
+        """Let a flight look again at its next turn, whatever its step waited for."""
+        self.held.pop(flight, None)
+        self.parked.pop(flight, None)
 
     def _after(self, flight: Flight) -> Next:
         """Come again after a yes of the platform: soon, unless a notice will say when."""

@@ -11,19 +11,22 @@ from random import Random
 import anyio
 
 from fleetdeploy.core.decisions import Policy
+from fleetdeploy.core.gates import Course, in_order
 from fleetdeploy.core.polling import PollSchedule
-from fleetdeploy.core.records import RunFinished, RunStopped, StopReason, WaveOpened
+from fleetdeploy.core.records import RunFinished, RunStopped, StopReason
 from fleetdeploy.core.replay import RunState, is_resting
 from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.clearance import Budget, Clearance
+from fleetdeploy.engine.gatekeeper import Gatekeeper
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Crowd, Lookout
 from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.pipeline import Flight, Pipeline
-from fleetdeploy.engine.scheduler import Next, Scheduler
+from fleetdeploy.engine.scheduler import PARKED, Next, Scheduler
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetError
 from fleetdeploy.model import Package, Phase
-from fleetdeploy.ports import NoticeFeed, Platform
+from fleetdeploy.ports import NoticeFeed, Platform, WallClock
 
 TURNS_PER_PLACE = 2
 """Turns under way for each call that may be: some wait for the pace or the disk meanwhile."""
@@ -62,10 +65,11 @@ class Looks:
 class Gauges:
     """What the run reads off its surroundings.
 
-    `calls` counts the requests so far, `per_second` is the pace now, `feed` brings notices,
-    `opening` tells what may be sent at this time of day.
+    `clock` is on the wall, `calls` counts the requests so far, `per_second` is the pace now, `feed`
+    brings notices, `opening` tells what may be sent at this time of day.
     """
 
+    clock: WallClock
     per_second: Callable[[], float]
     calls: Callable[[], Mapping[str, int]] = dict
     feed: NoticeFeed | None = None
@@ -73,7 +77,10 @@ class Gauges:
 
 
 class Rollout:
-    """Works on the apps of one plan until each is at its end, at rest, or something says stop."""
+    """Works on the apps of one plan until each is at its end, at rest, or something says stop.
+
+    `course` says how the waves follow each other; without one they do so by themselves.
+    """
 
     def __init__(  # noqa: PLR0913 - the composition root names every part
         self,
@@ -85,6 +92,7 @@ class Rollout:
         options: RunOptions,
         rng: Random,
         gauges: Gauges,
+        course: Course | None = None,
     ) -> None:
         self._targets = tuple(targets)
         self._ledger = ledger
@@ -95,6 +103,8 @@ class Rollout:
         self._scheduler: Scheduler[Flight] = Scheduler(
             at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
         )
+        # Those whose wave is not open yet.
+        self._unopened: dict[str, list[Flight]] = {}
         # Who is to be woken by a notice; nobody, where none come.
         self._flights: dict[str, Flight] = {}
         feed = gauges.feed if options.wait else None
@@ -105,13 +115,20 @@ class Rollout:
             rng,
             feed,
         )
+        self._clearance: Clearance[Flight] = Clearance(
+            ledger.state, self._opening, Budget(steering.places, ledger.state)
+        )
+        waves_of = ((target.app_id, target.wave) for target in self._targets)
+        self._gatekeeper = Gatekeeper(
+            course or in_order(waves_of), ledger, steering, gauges.clock, self._opened
+        )
         self._pipeline = Pipeline(
             platform,
             ledger,
             steering,
             options.policy,
             self.lookout,
-            opening=self._opening,
+            clearance=self._clearance,
             rng=rng,
         )
 
@@ -124,7 +141,7 @@ class Rollout:
         """
         self._steering.count_ends(self._ledger.state)
         self._steering.when_stopping(self._scheduler.drain)
-        await self._open_wave()
+        await self._gatekeeper.review()
         self._enter(looks or Looks({}, {}))
         try:
             async with anyio.create_task_group() as tasks:
@@ -132,19 +149,28 @@ class Rollout:
                     tasks.start_soon(self._watch_deadline, self._options.deadline_s)
                 if self._opening.may_close:
                     tasks.start_soon(self._watch_clock)
+                tasks.start_soon(self._gatekeeper.watch)
                 tasks.start_soon(self.lookout.follow, self._wake, self._scheduler.hasten)
-                await self._scheduler.run(self._pipeline.turn)
+                await self._scheduler.run(self._turn)
                 tasks.cancel_scope.cancel()
         except BaseExceptionGroup as group:
             raise first_of(group) from group
         await self._close()
         return self._ledger.state
 
-    async def _open_wave(self) -> None:
-        """Open the only wave there is, once in the life of a run."""
-        for wave in dict.fromkeys(target.wave for target in self._targets):
-            if wave not in self._ledger.state.waves_opened:
-                await self._ledger.append(WaveOpened(wave=wave))
+    async def _turn(self, flight: Flight) -> Next | None:
+        """Give an app its turn, and others what it may have made room for."""
+        wanted = await self._pipeline.turn(flight)
+        await self._gatekeeper.after_turn()
+        for called in self._clearance.budget.after_turn(flight.target.app_id):
+            self._scheduler.wake(called)
+        return wanted
+
+    def _opened(self, wave: str) -> None:
+        """Let the apps of a wave go that waited for it."""
+        waiting = [flight for flight in self._pipeline.parked if flight.target.wave == wave]
+        for flight in [*self._unopened.pop(wave, ()), *waiting]:
+            self._scheduler.wake(flight)
 
     def _enter(self, looks: Looks) -> None:
         state = self._ledger.state
@@ -158,20 +184,25 @@ class Rollout:
                 flight.looked_at = looks.looked_at[target.app_id]
             if self._hears:
                 self._flights[target.app_id] = flight
-            self._scheduler.add(flight, Next(0.0, urgent=app.phase not in _WAITING))
+            if self._clearance.wave_open(target.wave):
+                self._scheduler.add(flight, Next(0.0, urgent=app.phase not in _WAITING))
+            else:
+                self._unopened.setdefault(target.wave, []).append(flight)
+                self._scheduler.add(flight, PARKED)
 
     def _wake(self, app_id: str) -> None:
         """Let a notice about an app bring its next look forward; one of no app of ours is none."""
         flight = self._flights.get(app_id)
         if flight is not None:
             flight.rows = None
-            self._pipeline.held.pop(flight, None)
+            self._pipeline.release(flight)
             self.lookout.alert(flight.patience)
             self._scheduler.wake(flight)
 
     def _pollers(self) -> int:
-        """Count those who wait and look meanwhile; who waits for a window does not."""
-        return self._scheduler.statistics().waiting - len(self._pipeline.held)
+        """Count those who wait and look meanwhile; who waits for a window or an event does not."""
+        statistics = self._scheduler.statistics()
+        return statistics.waiting - statistics.parked - len(self._pipeline.held)
 
     async def _watch_clock(self) -> None:
         """Wake those who wait for a window when the clock was set, or stood still as we slept."""

@@ -9,8 +9,9 @@ and sleeps until a turn ends, something falls due, or somebody nudges it. A turn
 how urgently it wants to come again, or None for never. Draining starts nothing more and gives
 what is under way `grace_s` to end, then cancels it.
 
-A waiter may be woken before its time: it gets a new entry, and the old one, recognised by its
-number, is dropped when its time comes. One that is flying comes again at once.
+A waiter may be woken before its time, or have no time and be parked until then: it gets a new
+entry, and the old one, recognised by its number, is dropped when its time comes. One that is flying
+comes again at once.
 """
 
 from collections.abc import Awaitable, Callable, Hashable
@@ -35,12 +36,16 @@ class Next:
     """When an item wants its next turn.
 
     `urgent`: it is about to change something. `patient`: it waits for a person; a scheduler that
-    does not wait lets it go.
+    does not wait lets it go. Without end (`PARKED`): when it is woken.
     """
 
     delay_s: float
     urgent: bool = False
     patient: bool = False
+
+
+PARKED: Final = Next(inf)
+"""It has nothing to do until it is woken. A scheduler that does not wait ends when all are so."""
 
 
 class _How(Enum):
@@ -49,17 +54,26 @@ class _How(Enum):
     URGENT = auto()
     USUAL = auto()
     PATIENT = auto()
+    PARKED = auto()
 
 
 def _how(wanted: Next) -> _How:
+    if wanted.delay_s == inf:
+        return _How.PARKED
     if wanted.urgent:
         return _How.URGENT
     return _How.PATIENT if wanted.patient else _How.USUAL
 
 
+_MAY_BE_WOKEN: Final = frozenset({_How.PATIENT, _How.PARKED})
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerStatistics:
+    """`waiting` counts those who are parked too."""
+
     waiting: int
+    parked: int
     ready: int
     flying: int
     turns: int
@@ -78,6 +92,7 @@ class Scheduler(Generic[Item]):
         self._ready: list[tuple[bool, int, Item]] = []
         self._flying: set[Item] = set()
         self._woken: set[Item] = set()
+        self._parked = 0
         self._turns = 0
         self._order = 0
         self._draining = False
@@ -92,24 +107,34 @@ class Scheduler(Generic[Item]):
 
     def _enter(self, item: Item, due: float, how: _How) -> None:
         self._order += 1
+        self._leave(item)
+        self._parked += how is _How.PARKED
         entry = self._waits[item] = (due, self._order, how, item)
         heappush(self._later, entry)
         if len(self._later) > REPLACED_SHARE * len(self._waits) + REPLACED_LEAST:
             self._later = list(self._waits.values())
             heapify(self._later)
 
-    def wake(self, item: Item) -> None:
-        """Give one who waits patiently its turn now; one who is flying, if it then wants to wait.
+    def _leave(self, item: Item) -> None:
+        """Forget that an item waits, if it does."""
+        wait = self._waits.pop(item, None)
+        self._parked -= wait is not None and wait[2] is _How.PARKED
 
-        Whoever does not wait for a person comes again soon anyway, and has its reasons when.
+    def wake(self, item: Item) -> None:
+        """Give one who is parked or waits patiently its turn now.
+
+        One who is flying comes again, if it then wants to wait so. Whoever does not wait for a
+        person comes again soon anyway, and has its reasons when.
         """
         if item in self._flying:
             self._woken.add(item)
             return
         wait = self._waits.get(item)
-        if wait is not None and wait[2] is _How.PATIENT:
-            self._enter(item, anyio.current_time(), wait[2])
-            self._changed.set()
+        if wait is None or wait[2] not in _MAY_BE_WOKEN:
+            return
+        how = _How.URGENT if wait[2] is _How.PARKED else wait[2]
+        self._enter(item, anyio.current_time(), how)
+        self._changed.set()
 
     def hasten(self, delay_s: Callable[[], float]) -> None:
         """Let those who wait patiently come again after such a delay, if that is sooner."""
@@ -127,7 +152,7 @@ class Scheduler(Generic[Item]):
 
     def statistics(self) -> SchedulerStatistics:
         return SchedulerStatistics(
-            len(self._waits), len(self._ready), len(self._flying), self._turns
+            len(self._waits), self._parked, len(self._ready), len(self._flying), self._turns
         )
 
     async def run(self, turn: Callable[[Item], Awaitable[Next | None]]) -> None:
@@ -136,7 +161,7 @@ class Scheduler(Generic[Item]):
         What a turn raises comes out of here, in an exception group, and cancels the others.
         """
         async with anyio.create_task_group() as flights:
-            while (self._waits or self._ready or self._flying) and not self._draining:
+            while self._has_more() and not self._draining:
                 self._promote()
                 while self._ready and len(self._flying) < self._at_once:
                     *_, item = heappop(self._ready)
@@ -147,6 +172,11 @@ class Scheduler(Generic[Item]):
             await self._land()
             flights.cancel_scope.cancel()
 
+    def _has_more(self) -> bool:
+        """Whether anybody will come again: of those who are parked, only where it is waited."""
+        awaited = len(self._waits) - (0 if self._wait else self._parked)
+        return bool(awaited or self._ready or self._flying)
+
     async def _fly(self, turn: Callable[[Item], Awaitable[Next | None]], item: Item) -> None:
         try:
             wanted = await turn(item)
@@ -156,7 +186,7 @@ class Scheduler(Generic[Item]):
         woken = item in self._woken
         self._woken.discard(item)
         if wanted is not None:
-            again = woken and wanted.patient
+            again = woken and _how(wanted) in _MAY_BE_WOKEN
             self.add(item, replace(wanted, delay_s=0.0) if again else wanted)
 
     def _promote(self) -> None:
@@ -166,7 +196,7 @@ class Scheduler(Generic[Item]):
             entry = heappop(self._later)
             if self._counts(entry):
                 _, order, how, item = entry
-                del self._waits[item]
+                self._leave(item)
                 heappush(self._ready, (how is not _How.URGENT, order, item))
 
     def _counts(self, entry: tuple[float, int, _How, Item]) -> bool:

@@ -13,7 +13,8 @@ class Steering:
 
     `stopping` is asked before every step that changes something. `on_stop` wakes the scheduler.
     `halt_on_cause` is how many apps that fail alike halt the run, None where none do;
-    `known_causes` are no news of their app and do not count.
+    `known_causes` are no news of their app and do not count. `strict`: no more steps are to be
+    under way than the failures that are allowed could still bear.
     """
 
     def __init__(
@@ -23,8 +24,10 @@ class Steering:
         blocked_allowed: int | None = None,
         halt_on_cause: int | None = None,
         known_causes: KnownCauses | None = None,
+        strict: bool = True,
     ) -> None:
         self._failures_allowed = failures_allowed
+        self.places = failures_allowed if strict else None
         self._blocked_allowed = blocked_allowed
         self._halt_on_cause = halt_on_cause
         self._known_causes = known_causes or {}
@@ -47,10 +50,17 @@ class Steering:
             self.reason = reason
         self._on_stop()
 
-    def stop_for(self, cause: HaltCause, error: ErrorNote, *, shared: Cause | None = None) -> None:
+    def stop_for(
+        self,
+        cause: HaltCause,
+        error: ErrorNote,
+        *,
+        shared: Cause | None = None,
+        wave: str | None = None,
+    ) -> None:
         """Halt the run; it goes on only when the cause is mended or somebody says so."""
         if self.halt is None:
-            self.halt = RunHalted(cause=cause, error=error, shared=shared)
+            self.halt = RunHalted(cause=cause, error=error, shared=shared, wave=wave)
         self._on_stop()
 
     def count_ends(self, state: RunState) -> None:

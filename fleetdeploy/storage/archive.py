@@ -14,6 +14,7 @@ from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.core.plan import History, Past, Plan, check_digest
 from fleetdeploy.core.records import AppFinished, Entry, RunFinished
 from fleetdeploy.core.replay import RunState, replay
+from fleetdeploy.core.so_far import PastRun, SoFar, so_far
 from fleetdeploy.errors import (
     FleetError,
     IllegalTransition,
@@ -77,7 +78,7 @@ def fold(plan: Plan, entries: Iterable[Entry], where: str) -> RunState:
 
     Raises `JournalDamaged` with the line that does not fit, `PlanMismatch` for another plan.
     """
-    state = RunState.new((app.app_id for app in plan.apps), plan.doubted())
+    state = plan.fresh_state()
     for entry in entries:
         try:
             replay(state, [entry])
@@ -132,7 +133,8 @@ class Before:
 
     `doubted`: apps whose last step may still take effect. `unfinished`: dead runs that the new
     one will close. `unreadable`: why some could not be asked. `causes`: what apps failed with when
-    a run last brought them to an end, where others may share it.
+    a run last brought them to an end, where others may share it. `so_far`: what the runs of the
+    same rollout left.
     """
 
     doubted: frozenset[str]
@@ -140,10 +142,14 @@ class Before:
     history: History
     unreadable: tuple[FleetError, ...]
     causes: KnownCauses
+    so_far: SoFar
 
 
-def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
-    """Read what earlier runs say about these apps; damaged runs are set aside and named."""
+def look_back(state_dir: StateDir, app_ids: Iterable[str], rollout: str = "") -> Before:
+    """Read what earlier runs say about these apps; damaged runs are set aside and named.
+
+    `rollout` is the id of the one that is to be continued, empty for none.
+    """
     wanted = frozenset(app_ids)
     unseen = set(wanted)
     doubted: set[str] = set()
@@ -151,6 +157,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
     unreadable: list[FleetError] = []
     history: dict[tuple[str, str], Past] = {}
     causes: dict[str, Cause | None] = {}
+    of_rollout: list[PastRun] = []
     seen = 0
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
@@ -164,6 +171,9 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
         unseen -= recorded.state.apps.keys()
         _remember(history, recorded.plan, wanted)
         causes = _causes(recorded.state) | causes
+        given = recorded.plan.so_far
+        if given is not None and given.rollout == rollout:
+            of_rollout.append(PastRun(given, recorded.plan.apps, recorded.state))
         seen += 1
         if seen >= HISTORY_RUNS and not unseen:
             break
@@ -173,6 +183,7 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str]) -> Before:
         history,
         tuple(unreadable),
         {app_id: cause for app_id, cause in causes.items() if cause is not None},
+        so_far(rollout, reversed(of_rollout)),
     )
 
 

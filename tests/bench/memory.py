@@ -20,7 +20,7 @@ from fleetdeploy.engine.steering import Steering
 from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus, Phase
 from tests.bench.parts import HEADER, Unheard
 from tests.bench.table import Figure
-from tests.simulator.harness import app_ids, in_virtual_time, make_target
+from tests.simulator.harness import VirtualWall, app_ids, in_virtual_time, make_target
 
 SETTLE_S: Final = 1.0
 """From the last app's record until its turn has ended and nothing of it is left but the wait."""
@@ -57,10 +57,10 @@ async def _waiting_bytes(targets: tuple[Target, ...]) -> int:
         targets,
         platform,
         ledger,
-        Steering(failures_allowed=0),
+        Steering(failures_allowed=len(targets)),
         options=RunOptions(),
         rng=Random(0),
-        gauges=Gauges(lambda: 50.0),
+        gauges=Gauges(VirtualWall(), lambda: 50.0),
     )
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(rollout.work)

@@ -125,10 +125,10 @@ async def _rollout(client: BaiduPlatform, _: list[Call], targets: Sequence[Targe
         targets,
         GuardedPlatform(client, Paced(pacer, rng=rng), StaticTokens(tokens_for(ids))),
         ledger,
-        Steering(failures_allowed=0),
+        Steering(failures_allowed=len(targets)),
         options=RunOptions(in_flight=IN_FLIGHT),
         rng=rng,
-        gauges=Gauges(lambda: pacer.pace.rate),
+        gauges=Gauges(VirtualWall(), lambda: pacer.pace.rate),
     ).work()
     assert {app.phase for app in state.apps.values()} == {Phase.RELEASED}
 

@@ -18,6 +18,7 @@ from fleetdeploy.baidu.tokens import StaticTokens
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
 from fleetdeploy.core.causes import KnownCauses
 from fleetdeploy.core.decisions import Policy
+from fleetdeploy.core.gates import Course
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
@@ -125,6 +126,8 @@ class Night:
     blocked_allowed: int | None = None
     halt_on_cause: int | None = None
     known_causes: KnownCauses = field(default_factory=dict)
+    strict: bool = True
+    course: Course | None = None
     policy: Policy = field(default_factory=Policy)
     polls: PollSchedule = field(default_factory=PollSchedule)
     seed: int = 0
@@ -284,6 +287,7 @@ class Night:
             blocked_allowed=self.blocked_allowed,
             halt_on_cause=self.halt_on_cause,
             known_causes=self.known_causes,
+            strict=self.strict,
         )
         return Rollout(
             self.targets,
@@ -300,11 +304,13 @@ class Night:
             ),
             rng=self.rng,
             gauges=Gauges(
+                self.wall,
                 lambda: self.pacer.pace.rate,
                 lambda: self.made,
                 feed,
                 Opening(self.calendar, self.wall),
             ),
+            course=self.course,
         )
 
     def _hook(self, hook: Hook | None) -> Hook:

@@ -129,13 +129,6 @@ def test_limits_are_positive_and_bounded(limits: dict[str, object], problem: str
 @pytest.mark.parametrize(
     ("rollout", "path"),
     [
-        ({"waves": [{"name": "a"}, {"name": "b"}]}, "rollout.waves[1]"),
-        ({"waves": [{"name": "a", "soak": "30m"}]}, "rollout.waves[0].soak"),
-        ({"waves": [{"name": "a", "gate": "approval"}]}, "rollout.waves[0].gate"),
-        ({"waves": [{"name": "a", "percent": 10}]}, "rollout.waves[0].percent"),
-        ({"waves": [{"name": "a", "match": {"b": "c"}}]}, "rollout.waves[0].match"),
-        ({"waves": [{"name": "a", "apps": ["1"]}]}, "rollout.waves[0].apps"),
-        ({"order": "audit_ahead"}, "rollout.order"),
         ({"foreign_package": "withdraw"}, "rollout.foreign_package"),
     ],
 )

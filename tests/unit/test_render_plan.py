@@ -108,7 +108,7 @@ def test_waves_are_shown_where_there_are_several() -> None:
         waves=("canary", "rest"),
     )
     text = render_plan(plan, Output.TEXT, STYLE)
-    assert "waves     canary, rest\n" in text
+    assert "wave 1    canary: 1 app\nwave 2    rest: 1 app\n" in text
     assert "+ 2  Hot Pot House  rest    upload  nothing is online yet" in text
 
 

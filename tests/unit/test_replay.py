@@ -203,12 +203,6 @@ def test_what_earlier_runs_left_counts_until_the_app_succeeds() -> None:
     assert (state.failing, state.blocking) == ({"2", "3", "9"}, set())
 
 
-def test_a_run_that_begins_with_an_override_forgives_what_earlier_runs_left() -> None:
-    state = RunState.new("12", failing="1", blocking="2")
-    state.apply(Entry(0, START, header().model_copy(update={"override_reason": "mended"})))
-    assert (state.failing, state.blocking) == (set(), set())
-
-
 def test_a_failed_step_is_not_a_failed_app() -> None:
     state = state_of(record_of(Event.UPLOAD_STARTED), record_of(Event.UPLOAD_FAILED))
     assert state.failing == set()

@@ -195,8 +195,7 @@ def _of_run(record: RunRecord) -> str:
         case RunStarted():
             if record.run_kind is not RunKind.ROLLOUT:
                 return f"the {record.run_kind} starts on {record.writer.host}"
-            forced = f" ({record.override_reason})" if record.override_reason else ""
-            return f"the run starts on {record.writer.host}, until {record.until}{forced}"
+            return f"the run starts on {record.writer.host}, until {record.until}"
         case RunResumed():
             forced = f" ({record.override_reason})" if record.override_reason else ""
             return f"the run goes on in a new process on {record.writer.host}{forced}"

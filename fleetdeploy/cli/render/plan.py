@@ -25,6 +25,7 @@ from fleetdeploy.cli.render.layout import (
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import moment
+from fleetdeploy.cli.render.waves import wave_facts
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote
 from fleetdeploy.core.summary import start_command
 from fleetdeploy.model import RunKind, Step
@@ -146,7 +147,8 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
         ("template", _spread(app.template_id for app in plan.apps)),
         ("version", _spread(app.version for app in plan.apps)),
         ("until", plan.until) if plan.of_run is None else (_BACK[plan.run_kind], plan.of_run),
-        *halt_facts(plan.rules, len(plan.apps)),
+        *halt_facts(plan.rules, max(len(plan.apps), plan.so_far.apps if plan.so_far else 0)),
+        *_counted(plan),
         (
             "pace",
             f"{plan.rules.requests_per_second:g} calls per second, {plan.rules.in_flight} at once",
@@ -154,9 +156,17 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
         *hours_facts(plan, style, plan.created_at),
         ("made", moment(plan.created_at, style)),
     ]
-    if len(plan.waves) > 1:
-        facts.insert(5, ("waves", ", ".join(plan.waves)))
+    facts[5:5] = wave_facts(plan)
     return facts
+
+
+def _counted(plan: Plan) -> list[tuple[str, str]]:
+    """Say who counts against the budgets before the run begins."""
+    if plan.so_far is None or not plan.so_far.failing:
+        return []
+    failing = plan.so_far.failing
+    told = f"{count_of(len(failing), 'app')} of this rollout, until they succeed: {some(failing)}"
+    return [("counts", told)]
 
 
 _BACK: Final = {RunKind.ROLLBACK: "rolls back", RunKind.WITHDRAW: "withdraws"}
