@@ -5,7 +5,7 @@ from random import Random
 import anyio
 import pytest
 
-from fleetdeploy.engine.scheduler import Next, Scheduler
+from fleetdeploy.engine.scheduler import PARKED, Next, Scheduler
 
 pytestmark = pytest.mark.anyio
 
@@ -324,3 +324,48 @@ async def test_waking_the_same_ones_over_and_over_keeps_no_more_than_a_few_entri
     assert len(scheduler._later) < 100
     await scheduler.run(turns)
     assert sorted(turns.names) == [str(number) for number in range(10)]
+
+
+async def test_who_is_parked_comes_when_woken_and_not_before() -> None:
+    scheduler = scheduler_of()
+    scheduler.add("parked", PARKED)
+    scheduler.add("waker", Next(7.0))
+    turns = Turns(waker=[None])
+
+    async def turn(item: str) -> Next | None:
+        if item == "waker":
+            scheduler.wake("parked")
+        return await turns(item)
+
+    await scheduler.run(turn)
+    assert turns.log == [("waker", 7.0), ("parked", 7.0)]
+
+
+async def test_a_scheduler_that_waits_stays_for_who_is_parked() -> None:
+    scheduler = scheduler_of()
+    scheduler.add("parked", PARKED)
+    with anyio.move_on_after(3600.0) as scope:
+        await scheduler.run(Turns())
+    assert scope.cancelled_caught
+    assert scheduler.statistics().parked == 1
+
+
+async def test_a_scheduler_that_does_not_wait_leaves_when_all_are_parked() -> None:
+    scheduler = scheduler_of("a", wait=False)
+    scheduler.add("parked", PARKED)
+    turns = Turns(a=[Next(5.0), PARKED])
+    await scheduler.run(turns)
+    assert turns.log == [("a", 0.0), ("a", 5.0)]
+
+
+async def test_a_flying_item_that_is_woken_and_then_parks_comes_again_at_once() -> None:
+    scheduler = scheduler_of("a")
+    turns = Turns(takes_s=1.0, a=[PARKED])
+
+    async def turn(item: str) -> Next | None:
+        if not turns.log:
+            scheduler.wake(item)
+        return await turns(item)
+
+    await scheduler.run(turn)
+    assert turns.log == [("a", 0.0), ("a", 1.0)]

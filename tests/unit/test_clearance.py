@@ -1,0 +1,136 @@
+"""What must hold before a step is sent."""
+
+from math import inf
+
+from fleetdeploy.core.lifecycle import Event
+from fleetdeploy.core.records import Asked, Entry, RunPaused, WaveOpened
+from fleetdeploy.core.replay import RunState
+from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.clearance import Budget, Clearance
+from fleetdeploy.engine.opening import Opening
+from fleetdeploy.model import Outcome, Step
+from tests.unit.core_builders import START, header, make_bundle, record_of
+
+PAUSED = RunPaused(asked=Asked(order="o", at=START, who="ops", host="night"))
+
+
+def state_of(*records: object, apps: str = "123456", failing: str = "") -> RunState:
+    state = RunState.new(apps, failing=failing)
+    for seq, record in enumerate([header(), *records]):
+        state.apply(Entry(seq, START, record))  # type: ignore[arg-type]  # any record
+    return state
+
+
+def do(state: RunState, event: Event, app_id: str) -> None:
+    state.apply(Entry(99, START, record_of(event, app_id)))
+
+
+def target(app_id: str, wave: str = "all") -> Target:
+    return Target(app_id, "", {}, wave, make_bundle())
+
+
+# The budget.
+
+
+def test_no_more_apps_are_under_way_than_the_budget_can_bear() -> None:
+    budget: Budget[str] = Budget(2, state_of())
+    assert [budget.take(app_id) for app_id in "1232"] == [True, True, False, True]
+
+
+def test_a_budget_that_can_bear_nothing_lets_one_go() -> None:
+    budget: Budget[str] = Budget(0, state_of())
+    assert [budget.take(app_id) for app_id in "12"] == [True, False]
+
+
+def test_what_failed_leaves_less_room_and_what_succeeds_later_gives_it_back() -> None:
+    state = state_of(failing="5")
+    budget: Budget[str] = Budget(2, state)
+    assert [budget.take(app_id) for app_id in "12"] == [True, False]
+    do(state, Event.ENDED_UNCHANGED, "5")
+    assert budget.take("2")
+
+
+def test_a_soft_budget_holds_nobody_back() -> None:
+    budget: Budget[str] = Budget(None, state_of())
+    assert all(budget.take(app_id) for app_id in "123456")
+    assert budget.after_turn("1") == []
+
+
+def test_a_resume_counts_what_was_under_way() -> None:
+    state = state_of(record_of(Event.UPLOAD_STARTED, "1"))
+    assert not Budget[str](1, state).take("2")
+
+
+def test_a_place_is_free_when_the_app_is_not_at_risk_after_its_turn_and_goes_to_the_next() -> None:
+    state = state_of()
+    budget: Budget[str] = Budget(1, state)
+    assert budget.take("1")
+    do(state, Event.UPLOAD_STARTED, "1")
+    budget.queue("2", "second")
+    budget.queue("3", "third")
+    assert budget.after_turn("1") == []
+    do(state, Event.UPLOAD_FAILED, "1")
+    assert budget.after_turn("1") == ["second"]
+    assert not budget.take("1"), "the place is the second's by now"
+    assert budget.take("2")
+
+
+def test_an_audit_takes_no_place() -> None:
+    state = state_of(record_of(Event.FOUND_UPLOADED, "1"), record_of(Event.FOUND_AUDITING, "1"))
+    assert Budget[str](1, state).take("2")
+
+
+def test_a_called_app_that_does_nothing_gives_its_place_on() -> None:
+    budget: Budget[str] = Budget(1, state_of())
+    assert budget.take("1")
+    budget.queue("2", "second")
+    budget.queue("3", "third")
+    assert budget.after_turn("1") == ["second"]
+    assert budget.after_turn("2") == ["third"]
+
+
+def test_the_higher_priority_is_called_first() -> None:
+    budget: Budget[str] = Budget(1, state_of())
+    assert budget.take("1")
+    budget.queue("2", "usual")
+    budget.queue("3", "dear", priority=5)
+    assert budget.after_turn("1") == ["dear"]
+
+
+# All conditions together.
+
+
+def clearance_of(state: RunState, allowed: int | None = None) -> Clearance[str]:
+    return Clearance(state, Opening(), Budget(allowed, state))
+
+
+def test_nothing_is_sent_before_its_wave_is_open() -> None:
+    state = state_of(WaveOpened(wave="canary"))
+    clearance = clearance_of(state)
+    assert clearance.wait_s("x", target("1", "canary"), Step.UPLOAD) == 0.0
+    assert clearance.wait_s("x", target("2", "rest"), Step.UPLOAD) == inf
+
+
+def test_a_wave_that_is_open_ahead_is_not_released() -> None:
+    clearance = clearance_of(state_of(WaveOpened(wave="rest", ahead=True)))
+    waits = [
+        clearance.wait_s("x", target("1", "rest"), step)
+        for step in (Step.UPLOAD, Step.SUBMIT_AUDIT, Step.RELEASE)
+    ]
+    assert waits == [0.0, 0.0, inf]
+
+
+def test_a_pause_holds_every_step() -> None:
+    clearance = clearance_of(state_of(WaveOpened(wave="all"), PAUSED))
+    assert clearance.wait_s("x", target("1"), Step.RELEASE) == inf
+
+
+def test_who_finds_no_room_is_queued_and_called() -> None:
+    state = state_of(WaveOpened(wave="all"))
+    clearance = clearance_of(state, allowed=1)
+    assert clearance.wait_s("one", target("1"), Step.UPLOAD) == 0.0
+    assert clearance.wait_s("two", target("2"), Step.UPLOAD) == inf
+    do(state, Event.UPLOAD_STARTED, "1")
+    do(state, Event.ENDED_FAILED, "1")
+    assert state.apps["1"].outcome is Outcome.FAILED
+    assert clearance.budget.after_turn("1") == ["two"]
