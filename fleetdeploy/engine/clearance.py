@@ -53,9 +53,13 @@ class Budget(Generic[Waiter]):
         self._order = count()
 
     def take(self, app_id: str) -> bool:
-        """Take a place for a step of an app that is about to be sent; False where there is none."""
-        if self._allowed is None or app_id in self._taken:
+        """Take a place for a step of an app that is about to be sent; False where there is none.
+
+        One that has a place gives it up when there are fewer by now than are taken.
+        """
+        if self._allowed is None:
             return True
+        self._taken.discard(app_id)
         if self._room() <= 0:
             return False
         self._taken.add(app_id)

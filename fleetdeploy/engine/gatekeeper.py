@@ -77,8 +77,8 @@ class Gatekeeper:
         self._changed.set()
 
     async def watch(self) -> None:
-        """Review again when time alone brings the next move. Never returns."""
-        while True:
+        """Review again when time alone brings the next move, until the run stops."""
+        while not self._steering.stopping:
             left_s = self._left_s()
             with anyio.move_on_after(left_s):
                 await self._changed.wait()

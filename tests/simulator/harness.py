@@ -1,7 +1,7 @@
 """Whole runs in virtual time: the real engine, codec, guards and journal lines, no sockets."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -18,11 +18,13 @@ from fleetdeploy.baidu.tokens import StaticTokens
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
 from fleetdeploy.core.causes import KnownCauses
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.gates import Course
+from fleetdeploy.core.gates import Course, in_order
+from fleetdeploy.core.journal_line import Chain, read_journal
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
-from fleetdeploy.core.records import Entry, RunResumed, RunStarted, Writer
+from fleetdeploy.core.records import Entry, RunRecord, RunResumed, RunStarted, Writer
 from fleetdeploy.core.replay import RunState, replay
+from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.core.windows import Calendar
 from fleetdeploy.engine.ledger import Ledger
@@ -189,6 +191,23 @@ class Night:
         return self.tomorrow(
             kind=kind, targets=tuple(targets), doubted=frozenset(doubted), **changes
         )
+
+    def waved(self, *waves: WaveRule, sizes: Sequence[int], ahead: bool = False) -> "Night":
+        """Return the same night with its apps dealt out to waves; the last takes the rest."""
+        names = [wave.name for wave, size in zip(waves, sizes, strict=False) for _ in range(size)]
+        names += [waves[-1].name] * len(self.targets)
+        targets = tuple(
+            replace(target, wave=name) for target, name in zip(self.targets, names, strict=False)
+        )
+        plain = in_order((target.app_id, target.wave) for target in targets)
+        filled = tuple(wave for wave in waves if wave.name in plain.members)
+        return self.tomorrow(targets=targets, course=Course(filled, plain.members, ahead=ahead))
+
+    def say(self, *records: RunRecord) -> None:
+        """Write records as a command would that finds no process at work on the run."""
+        chain = Chain.after(read_journal(self.data))
+        lines = [chain.stamp(record, VirtualWall().at(self.now))[1] for record in records]
+        self.data += b"".join(lines)
 
     def copy(self) -> "Night":
         """Return the same night in a world of its own, as it stands now."""

@@ -50,6 +50,15 @@ def test_what_failed_leaves_less_room_and_what_succeeds_later_gives_it_back() ->
     assert budget.take("2")
 
 
+def test_who_has_a_place_may_not_go_on_once_there_are_fewer() -> None:
+    state = state_of()
+    budget: Budget[str] = Budget(2, state)
+    assert [budget.take(app_id) for app_id in "12"] == [True, True]
+    do(state, Event.ENDED_FAILED, "5")
+    assert not budget.take("2")
+    assert budget.take("1")
+
+
 def test_a_soft_budget_holds_nobody_back() -> None:
     budget: Budget[str] = Budget(None, state_of())
     assert all(budget.take(app_id) for app_id in "123456")

@@ -85,7 +85,8 @@ def move(course: Course, *records: RunRecord | AnyAppRecord, at: datetime = STAR
     return next_move(course, state_of(*records), at)
 
 
-DONE = [OPENED, *released("1", "2"), SETTLED]
+Said = list[RunRecord | AnyAppRecord]
+DONE: Said = [OPENED, *released("1", "2"), SETTLED]
 
 
 def test_the_first_wave_opens_first() -> None:
@@ -102,7 +103,7 @@ def test_a_wave_whose_apps_are_all_at_their_end_is_noted_and_then_the_next_opens
 
 
 def test_after_the_last_wave_nothing_is_left_to_open() -> None:
-    waves = [WaveOpened(wave=wave) for wave in MEMBERS]
+    waves: Said = [WaveOpened(wave=wave) for wave in MEMBERS]
     assert move(course(), *waves) == AllOpen()
 
 
@@ -148,17 +149,17 @@ def test_a_first_wave_without_a_single_release_halts(outcome: Outcome) -> None:
 
 
 def test_what_was_online_before_is_no_evidence_for_a_wave() -> None:
-    half = [OPENED, *ended("1"), *ended("2", outcome=Outcome.FAILED), SETTLED]
+    half: Said = [OPENED, *ended("1"), *ended("2", outcome=Outcome.FAILED), SETTLED]
     assert isinstance(move(course(), *half), HaltAt)
 
 
 def test_one_release_of_this_run_is_enough() -> None:
-    half = [OPENED, *released("1"), *ended("2", outcome=Outcome.FAILED), SETTLED]
+    half: Said = [OPENED, *released("1"), *ended("2", outcome=Outcome.FAILED), SETTLED]
     assert move(course(), *half) == Open("early")
 
 
 def test_a_later_wave_of_blocked_apps_does_not_halt_and_one_that_fails_does() -> None:
-    second = [*DONE, WaveOpened(wave="early")]
+    second: Said = [*DONE, WaveOpened(wave="early")]
     settled = WaveSettled(wave="early")
     blocked = ended("3", outcome=Outcome.BLOCKED)
     assert move(course(), *second, *blocked, settled) == Open("rest")
@@ -168,19 +169,19 @@ def test_a_later_wave_of_blocked_apps_does_not_halt_and_one_that_fails_does() ->
 
 def test_after_an_override_the_wave_is_not_judged_again() -> None:
     gated = course(gate="approval", approve_within_s=1.0)
-    bad = [OPENED, *ended("1", "2", outcome=Outcome.FAILED), SETTLED]
+    bad: Said = [OPENED, *ended("1", "2", outcome=Outcome.FAILED), SETTLED]
     halt = RunHalted(cause=HaltCause.GATE, error=NOTE, wave="canary")
     again = RunResumed(until=Until.RELEASED, writer=WRITER, override_reason="seen")
     assert move(gated, *bad, halt, again, at=START + HOUR) == Open("early")
 
 
 def test_a_rollback_goes_on_whatever_became_of_a_wave() -> None:
-    records = [OPENED, *ended("1", "2", outcome=Outcome.BLOCKED), SETTLED]
+    records: Said = [OPENED, *ended("1", "2", outcome=Outcome.BLOCKED), SETTLED]
     assert next_move(course(), state_of(*records, kind=RunKind.ROLLBACK), START) == Open("early")
 
 
 def test_apps_that_a_newer_run_took_over_say_nothing() -> None:
-    taken = [
+    taken: Said = [
         AppFinished(app_id=one, outcome=Outcome.CANCELLED, error=SUPERSEDED.note()) for one in "12"
     ]
     assert move(course(), OPENED, *taken, SETTLED) == Open("early")
@@ -193,7 +194,7 @@ def test_a_wave_that_an_earlier_run_passed_and_this_one_finds_unchanged_holds_no
     None
 ):
     gated = course(past=WavePast(START - HOUR, passed=True), gate="approval", soak_s=3600.0)
-    unchanged = [OPENED, *ended("1", "2"), SETTLED]
+    unchanged: Said = [OPENED, *ended("1", "2"), SETTLED]
     assert move(gated, *unchanged) == Open("early")
 
 
@@ -206,7 +207,7 @@ def test_a_wave_that_was_passed_is_held_back_again_once_something_changes_in_it(
 
 def test_a_soak_that_an_earlier_run_began_is_not_begun_anew() -> None:
     soaking = course(past=WavePast(START - HOUR / 2), soak_s=3600.0)
-    unchanged = [OPENED, *ended("1", "2"), SETTLED]
+    unchanged: Said = [OPENED, *ended("1", "2"), SETTLED]
     assert move(soaking, *unchanged) == Soak("canary", START + HOUR / 2)
 
 
@@ -216,7 +217,7 @@ def test_a_soak_that_an_earlier_run_began_is_not_begun_anew() -> None:
 def test_with_audit_ahead_the_first_approval_opens_all_waves_as_far_as_approval() -> None:
     ahead = course(ahead=True)
     assert move(ahead, OPENED) == Working("canary")
-    records = [OPENED, approved("1")]
+    records: Said = [OPENED, approved("1")]
     assert move(ahead, *records) == Open("early", ahead=True)
     records.append(WaveOpened(wave="early", ahead=True))
     assert move(ahead, *records) == Open("rest", ahead=True)
@@ -230,7 +231,7 @@ def test_an_approval_outside_the_first_wave_opens_nothing_ahead() -> None:
 
 def test_a_run_that_releases_nothing_prepares_wave_after_wave_and_needs_no_approval() -> None:
     gated = course(gate="approval", soak_s=3600.0)
-    records = [OPENED, approved("1")]
+    records: Said = [OPENED, approved("1")]
     state = state_of(*records, until=Until.APPROVED)
     assert next_move(gated, state, START) == Working("canary")
     state = state_of(*records, approved("2"), until=Until.APPROVED)
@@ -244,7 +245,7 @@ def test_a_run_that_releases_nothing_halts_too_when_a_wave_was_in_vain() -> None
 
 def test_what_was_prepared_is_released_behind_its_gate_only() -> None:
     gated = course(gate="approval")
-    prepared = [WaveOpened(wave=wave, ahead=True) for wave in ("early", "rest")]
+    prepared: Said = [WaveOpened(wave=wave, ahead=True) for wave in ("early", "rest")]
     assert move(gated, *DONE, *prepared) == AwaitApproval("canary", None)
     assert move(gated, *DONE, *prepared, YES) == Open("early")
 

@@ -330,7 +330,7 @@ async def test_who_is_parked_comes_when_woken_and_not_before() -> None:
     scheduler = scheduler_of()
     scheduler.add("parked", PARKED)
     scheduler.add("waker", Next(7.0))
-    turns = Turns(waker=[None])
+    turns = Turns()
 
     async def turn(item: str) -> Next | None:
         if item == "waker":

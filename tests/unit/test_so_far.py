@@ -81,7 +81,11 @@ def test_an_app_that_succeeds_later_counts_no_more() -> None:
 
 
 def test_what_was_forgiven_stays_forgiven_until_it_fails_again() -> None:
-    first = ("12", [*ends(app1=Outcome.FAILED, app2=Outcome.FAILED), FORGIVEN])
+    told: list[RunRecord | AnyAppRecord] = [
+        *ends(app1=Outcome.FAILED, app2=Outcome.FAILED),
+        FORGIVEN,
+    ]
+    first = ("12", told)
     assert counted(chain(first, ("12", []))) == ("", "")
     assert counted(chain(first, ("12", ends(app2=Outcome.FAILED)))) == ("2", "")
 
