@@ -1,11 +1,11 @@
 """Carries requests over HTTP with aiohttp; knows neither the platform's words nor its numbers.
 
 How it works: one pooled session, closed with the transport. No redirects, cookies, proxies or
-credentials from the environment; certificates are always checked; every wait and every body has a
-bound. What goes wrong is told apart by one question: may the request have arrived? Before a
-connection stands it cannot have (`NotSent`). From then on it may have (`AnswerLost`), also on a
-kept connection that the server closed at the wrong moment: nobody can tell that from a request
-that was carried out and whose answer was lost.
+credentials from the environment; who is at the other end is always checked (`baidu/peer.py`); every
+wait and every body has a bound. What goes wrong is told apart by one question: may the request have
+arrived? Before a connection stands it cannot have (`NotSent`). From then on it may have
+(`AnswerLost`), also on a kept connection that the server closed at the wrong moment: nobody can
+tell that from a request that was carried out and whose answer was lost.
 
 aiohttp sends a GET (never a POST) a second time by itself when a connection drops. `_only_once`
 prevents it: such calls are neither paced nor counted, and a refresh token that goes out with a GET
@@ -25,6 +25,7 @@ import aiohttp
 from yarl import URL
 
 from fleetdeploy.baidu.errno import own_error
+from fleetdeploy.baidu.peer import LoopbackResolver, verifying
 from fleetdeploy.core.addresses import base_url_problem
 from fleetdeploy.errors import PlatformError, SettingsInvalid
 from fleetdeploy.transport import Reply, Request
@@ -70,9 +71,7 @@ class HttpTransport:
     async def __aenter__(self) -> Self:
         assert self._session is None
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._capacity, keepalive_timeout=KEEP_ALIVE_S, ssl=True
-            ),
+            connector=self._connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
             # Only packings that every aiohttp can unpack piece by piece.
             headers={
@@ -86,6 +85,15 @@ class HttpTransport:
             trust_env=False,
         )
         return self
+
+    def _connector(self) -> aiohttp.TCPConnector:
+        if URL(self._base).scheme == "http":
+            return aiohttp.TCPConnector(
+                limit=self._capacity, keepalive_timeout=KEEP_ALIVE_S, resolver=LoopbackResolver()
+            )
+        return aiohttp.TCPConnector(
+            limit=self._capacity, keepalive_timeout=KEEP_ALIVE_S, ssl=verifying()
+        )
 
     async def __aexit__(
         self,
