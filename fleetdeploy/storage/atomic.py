@@ -26,6 +26,7 @@ _HINTS = {
     errno.ENOTDIR: _ELSEWHERE,
     errno.EEXIST: _ELSEWHERE,
     errno.ENOLCK: f"put it on a file system that knows locks; {_ELSEWHERE}",
+    errno.ELOOP: "it is a symbolic link, which is not followed: put the file itself there",
     errno.EIO: "check the disk; its log may say more (`dmesg`)",
 }
 

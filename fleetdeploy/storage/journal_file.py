@@ -35,7 +35,8 @@ from fleetdeploy.storage.atomic import hint_for, reason_of, sync_dir, unusable
 MAX_BATCH_BYTES: Final = 1024 * 1024
 """Closes a batch: some thousands of records, and a write that still takes milliseconds."""
 
-_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC
+_FLAGS: Final = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW
+"""A link in its place is not followed: a torn tail is cut off whatever file it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ How it works: a lock is `flock` on a file, held by an open file descriptor that 
 The system lets go of it when the process ends, however it ends, so there are no stale locks and
 no guessing from pids. The file's content only tells people who the holder is; it decides nothing,
 and a file without a holder means nothing. Lock files are never removed: whoever removes one may
-remove the file that somebody else has just locked.
+remove the file that somebody else has just locked. A link in its place is not followed, since the
+content is written over what was there.
 
 Network file systems: NFS carries `flock` to the server, so it holds between machines where the
 server's lock service runs; others (SMB, sshfs and most FUSE) keep it within one machine or refuse
@@ -32,6 +33,8 @@ PAUSE_S: Final = 0.05
 
 MAX_CONTENT_BYTES: Final = 4096
 """Four short fields; what is longer was not written by us."""
+
+_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 
 Sleep = Callable[[float], None]
 
@@ -93,7 +96,7 @@ def holder_of(path: Path) -> Holder | Unnamed | None:
     For an instant this holds a shared lock itself; that is why `hold` tries more than once.
     """
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -106,7 +109,7 @@ def holder_of(path: Path) -> Holder | Unnamed | None:
 
 def _open(path: Path, flags: int) -> int:
     try:
-        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+        return os.open(path, flags | _FLAGS, 0o600)
     except OSError as error:
         raise unusable("open", path, error) from error
 

@@ -5,8 +5,10 @@ changes something creates directories; readers find nothing where nothing is.
 """
 
 import contextlib
+import os
 import random
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fleetdeploy.core.journal_line import JournalContents
-from fleetdeploy.errors import RunNotFound, UsageInvalid
+from fleetdeploy.errors import RunNotFound, SettingsInvalid, UsageInvalid
 from fleetdeploy.ports import WallClock
 from fleetdeploy.storage.atomic import sync_dir, unusable, write_atomic
 from fleetdeploy.storage.journal_file import REAL_DISK, Disk, JournalFile, read_file
@@ -35,6 +37,7 @@ _MINUTE: Final = "%Y%m%d-%H%M"
 _LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"  # none that can be taken for another
 _RECENT: Final = 3  # run ids in a hint
 _QUOTE_CHARS: Final = 80
+_ROOT: Final = 0
 
 
 def new_run_id(now: datetime, rng: random.Random) -> str:
@@ -182,9 +185,13 @@ class StateDir:
             yield
 
     def ensure(self) -> None:
-        """Create the directory if it is missing; raises `StateUnusable`."""
-        _make_dir(self.path)
-        _make_dir(self._runs)
+        """Create the directory if it is missing, and see that nobody else can change it.
+
+        Raises `StateUnusable`, and `SettingsInvalid` for one that others can write into.
+        """
+        for path in (self.path, self._runs):
+            _make_dir(path)
+            _check_ours(path)
 
 
 def _make_dir(path: Path) -> None:
@@ -198,6 +205,34 @@ def _make_dir(path: Path) -> None:
             sync_dir(path.parent)
     except OSError as error:
         raise unusable("create", path, error) from error
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse a directory in which others could put their own files in the place of ours."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise unusable("read", path, error) from error
+    problem = trouble_with(status.st_mode, status.st_uid, os.geteuid())
+    if problem:
+        raise SettingsInvalid(
+            f"the state directory {path} {problem}",
+            hint="others could change plans and journals there: close it with `chmod go-w`, or "
+            "name a directory below it in FLEETDEPLOY_STATE_DIR",
+        )
+
+
+def trouble_with(mode: int, owner: int, user: int) -> str:
+    """Say why a directory is not this user's alone to change; empty if it is.
+
+    Root is believed, as the owner of a directory and as its user: nothing keeps root out anyway,
+    and in containers it works in directories of all kinds of owners.
+    """
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return f"can be changed by others (mode {stat.S_IMODE(mode):04o})"
+    if owner not in (user, _ROOT) and user != _ROOT:
+        return f"belongs to another user (uid {owner})"
+    return ""
 
 
 def _age(run: RunDir) -> tuple[str, int, str]:

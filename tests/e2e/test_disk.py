@@ -37,7 +37,7 @@ def tiny_file_system(where: Path) -> Iterator[None]:
     mount, umount = which("mount"), which("umount")
     if os.geteuid() != 0 or mount is None or umount is None:
         pytest.skip("needs the privilege to mount a file system")
-    options = ["-t", "tmpfs", "-o", "size=512k", "tmpfs", str(where)]
+    options = ["-t", "tmpfs", "-o", "size=512k,mode=0700", "tmpfs", str(where)]
     done = subprocess.run([mount, *options], check=False, capture_output=True)  # noqa: S603
     if done.returncode != 0:
         pytest.skip(f"may not mount a file system here: {done.stderr.decode()}")

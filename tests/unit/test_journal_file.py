@@ -369,6 +369,18 @@ def test_a_journal_that_is_a_directory_or_missing_is_explained(tmp_path: Path) -
         read_file(tmp_path / "none")
 
 
+def test_a_link_in_place_of_a_journal_is_not_followed(tmp_path: Path) -> None:
+    """What looks like a torn tail is cut off, in whatever file it stands."""
+    precious = tmp_path / "precious"
+    precious.write_text("one line without an end")
+    (tmp_path / "journal.jsonl").symlink_to(precious)
+    with pytest.raises(StateUnusable, match="symbolic link"):
+        JournalFile.open(tmp_path / "journal.jsonl", SetClock())
+    with pytest.raises(StateUnusable):
+        new_journal(tmp_path)
+    assert precious.read_text() == "one line without an end"
+
+
 def test_an_opened_file_is_not_inherited(tmp_path: Path) -> None:
     with closing(new_journal(tmp_path)) as journal:
         assert not os.get_inheritable(journal._fd)

@@ -1,5 +1,6 @@
 """Locks between processes: one holder, who says who it is, and nothing stale."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -153,3 +154,23 @@ def test_a_lock_that_cannot_be_opened_is_explained(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StateUnusable, match="Not a directory"):
         holder_of(tmp_path / "file" / "lock")
+
+
+def test_a_link_in_place_of_a_lock_is_not_followed(tmp_path: Path) -> None:
+    """The holder's name is written over whatever is there."""
+    precious, path = tmp_path / "precious", tmp_path / "lock"
+    precious.write_text("a month's journal")
+    path.symlink_to(precious)
+    with (
+        pytest.raises(StateUnusable, match="symbolic link"),
+        hold(path, OURS, what="run r1", wait_s=0),
+    ):
+        pass
+    with pytest.raises(StateUnusable):
+        holder_of(path)
+    assert precious.read_text() == "a month's journal"
+
+
+def test_a_pipe_in_place_of_a_lock_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "lock")
+    assert holder_of(tmp_path / "lock") is None

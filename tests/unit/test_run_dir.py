@@ -9,10 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from fleetdeploy.errors import ExitCode, RunLocked, RunNotFound, StateUnusable, UsageInvalid
+from fleetdeploy.errors import (
+    ExitCode,
+    RunLocked,
+    RunNotFound,
+    SettingsInvalid,
+    StateUnusable,
+    UsageInvalid,
+)
 from fleetdeploy.storage.atomic import LEFTOVER_AGE_S, write_atomic
 from fleetdeploy.storage.locks import Holder
-from fleetdeploy.storage.run_dir import RUN_ID, RunDir, StateDir, new_run_id
+from fleetdeploy.storage.run_dir import RUN_ID, RunDir, StateDir, new_run_id, trouble_with
 from tests.unit.journal_samples import SetClock, sample_lines
 
 NOW = datetime(2026, 11, 24, 3, 7, 59, tzinfo=UTC)
@@ -38,6 +45,49 @@ def test_a_run_is_created_with_its_plan_for_this_user_only(state: StateDir) -> N
     assert [mode_of(path) for path in (state.path, run.path.parent, run.path)] == [0o700] * 3
     assert mode_of(run.plan_path) == 0o600
     assert list(run.path.iterdir()) == [run.plan_path]
+
+
+def test_what_is_created_is_private_whatever_the_umask(state: StateDir) -> None:
+    before = os.umask(0)
+    try:
+        run = state.create_run("r1", b"{}")
+        run.open_journal(SetClock())[0].close()
+        with state.exclusive(HOLDER), run.lock(HOLDER):
+            modes = {path: mode_of(path) for path in state.path.rglob("*")}
+    finally:
+        os.umask(before)
+    files = {path.name for path in modes if path.is_file()}
+    assert files == {"lock", "plan.json", "journal.jsonl"}
+    assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777, 0o702])
+@pytest.mark.parametrize("inner", ["", "runs"])
+def test_a_state_directory_that_others_can_change_is_refused(
+    state: StateDir, mode: int, inner: str
+) -> None:
+    """They could put a plan of their own in the place of ours, and it would be carried out."""
+    state.ensure()
+    (state.path / inner).chmod(mode)
+    for attempt in (state.ensure, lambda: state.create_run("r1", b"{}")):
+        with pytest.raises(SettingsInvalid, match=f"mode {mode:04o}") as caught:
+            attempt()
+        assert "chmod go-w" in caught.value.hint
+    assert state.runs() == []
+
+
+def test_a_state_directory_that_others_can_look_into_is_no_trouble(state: StateDir) -> None:
+    state.ensure()
+    state.path.chmod(0o755)
+    assert state.create_run("r1", b"{}").exists()
+
+
+def test_a_state_directory_belongs_to_its_user_or_to_root() -> None:
+    ours, root, another = 1000, 0, 1001
+    assert trouble_with(0o700, ours, ours) == ""
+    assert trouble_with(0o755, root, ours) == ""
+    assert trouble_with(0o755, another, root) == ""
+    assert trouble_with(0o755, another, ours) == "belongs to another user (uid 1001)"
 
 
 def test_a_run_without_a_journal_never_started(state: StateDir) -> None:
