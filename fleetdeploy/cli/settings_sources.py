@@ -21,8 +21,9 @@ from fleetdeploy.core.findings import quoted
 PREFIX: Final = "FLEETDEPLOY_"
 DOTENV: Final = ".env"
 TOML: Final = "fleetdeploy.toml"
-SIZE_MAX: Final = 1024 * 1024
-"""Bytes; a settings file has a dozen lines."""
+SIZE_MAX: Final = 64 * 1024
+KEYS_MAX: Final = 100
+"""Bytes, and keys; a settings file has a dozen lines."""
 _TOML_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)$")
 
 
@@ -162,6 +163,10 @@ def _from_toml(path: Path, names: Collection[str], secrets: Collection[str]) -> 
         # Its own words may quote the file, and the file may hold a secret.
         source.problems.append(f"{_toml_place(str(error))}: is not TOML; texts go in quotes")
         return source
+    if len(document) > KEYS_MAX:
+        # Each would be looked for in the whole text.
+        source.problems.append(f"{TOML}: has more than {KEYS_MAX} keys")
+        return source
     for key, value in document.items():
         _take_key(source, file.text, key, value, names)
     _refuse_open(source, TOML, file.mode, secrets)
@@ -191,6 +196,11 @@ def _toml_place(words: str) -> str:
 
 
 def _refuse_open(source: _Source, file: str, mode: int, secrets: Collection[str]) -> None:
+    if mode & stat.S_IWOTH:
+        # Who changes the platform's address is sent the tokens, wherever those come from.
+        source.problems.append(
+            f"{file}: can be changed by everybody (mode {mode:04o}); type: chmod o-w {file}"
+        )
     held = [name for name in source.values if name in secrets]
     if held and mode & (stat.S_IRWXG | stat.S_IRWXO):
         source.problems.append(

@@ -231,8 +231,25 @@ def test_a_pipe_in_place_of_a_file_does_not_hold_the_program_up(tmp_path: Path) 
 
 
 def test_an_endless_file_is_refused(tmp_path: Path) -> None:
-    write(tmp_path / "fleetdeploy.toml", "#" * (1024 * 1024 + 1))
-    assert refused(tmp_path) == ["fleetdeploy.toml: is larger than 1048576 bytes"]
+    write(tmp_path / "fleetdeploy.toml", "#" * (64 * 1024 + 1))
+    assert refused(tmp_path) == ["fleetdeploy.toml: is larger than 65536 bytes"]
+
+
+def test_a_file_of_very_many_keys_is_refused_as_a_whole(tmp_path: Path) -> None:
+    write(tmp_path / "fleetdeploy.toml", "".join(f"k{number} = 1\n" for number in range(101)))
+    assert refused(tmp_path) == ["fleetdeploy.toml: has more than 100 keys"]
+
+
+@pytest.mark.parametrize("file", [".env", "fleetdeploy.toml"])
+@pytest.mark.parametrize("mode", [0o646, 0o602, 0o666])
+def test_a_file_that_everybody_can_change_is_refused_with_or_without_secrets(
+    tmp_path: Path, file: str, mode: int
+) -> None:
+    """Whoever changes the platform's address there is sent the tokens."""
+    name = "FLEETDEPLOY_API_BASE" if file == ".env" else "api_base"
+    write(tmp_path / file, f'{name}="https://evil.example"\n', mode)
+    told = f"{file}: can be changed by everybody (mode {mode:04o}); type: chmod o-w {file}"
+    assert refused(tmp_path) == [told]
 
 
 def test_secrets_are_not_interpolated_and_show_in_no_text_of_the_settings(tmp_path: Path) -> None:
