@@ -10,6 +10,7 @@ import anyio
 import structlog
 
 from fleetdeploy.cli.options import Desk
+from fleetdeploy.cli.render.layout import harmless_json
 from fleetdeploy.cli.render.live import LogProgress, ProgressView
 from fleetdeploy.cli.render.progress import Progress
 from fleetdeploy.cli.render.safe import safe
@@ -175,7 +176,7 @@ def _logger(
 ) -> "FilteringBoundLogger":
     levels = {0: getattr(logging, desk.settings.log_level.upper()), -1: logging.ERROR}
     level = max(least, levels.get(desk.verbosity, logging.DEBUG))
-    renderer = structlog.processors.JSONRenderer(ensure_ascii=False) if as_json else _plain
+    renderer = _json if as_json else _plain
     log: FilteringBoundLogger = structlog.wrap_logger(
         _Lines(write),
         processors=[
@@ -186,6 +187,11 @@ def _logger(
         wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return log
+
+
+def _json(_: "WrappedLogger", __: str, event: "EventDict") -> str:
+    """Render a line for machines, which does no harm on a terminal either."""
+    return harmless_json(event)
 
 
 def _plain(_: "WrappedLogger", __: str, event: "EventDict") -> str:

@@ -85,7 +85,12 @@ def next_markdown(command: str) -> str:
 
 def document(model: BaseModel) -> str:
     """Return a model as one JSON document, indented, that does no harm on a terminal either."""
-    text = json.dumps(model.model_dump(mode="json"), ensure_ascii=False, indent=2)
+    return harmless_json(model.model_dump(mode="json"), indent=2)
+
+
+def harmless_json(value: object, indent: int | None = None) -> str:
+    """Return JSON that people can read, with an escape for all that a terminal would obey."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _UNSAFE_IN_JSON.sub(_json_escape, text)
 
 
