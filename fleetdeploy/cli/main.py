@@ -9,7 +9,7 @@ import click
 
 from fleetdeploy.cli.lazy import LazyGroup
 from fleetdeploy.cli.options import style_of_stderr, wants_json
-from fleetdeploy.cli.process import tool_version
+from fleetdeploy.cli.process import leave_no_core, tool_version
 from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
 from fleetdeploy.cli.render.style import Output
 from fleetdeploy.cli.streams import settle, write_error, write_out
@@ -48,6 +48,7 @@ cli = click.version_option(tool_version(), prog_name="fleetdeploy")(
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
+    leave_no_core()
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = int(run(words))
     settle()

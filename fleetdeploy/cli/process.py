@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import resource
 import signal
 import socket
 from collections.abc import Awaitable, Callable
@@ -33,6 +34,15 @@ def tool_version() -> str:
         return version("fleetdeploy")
     except PackageNotFoundError:
         return "unknown"
+
+
+def leave_no_core() -> None:
+    """Keep a crash of the interpreter from writing our memory, tokens and all, to a file.
+
+    Only the limit that holds is lowered: whoever needs a core raises it again with `prlimit`.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, most))
 
 
 def who() -> str:
