@@ -121,3 +121,15 @@ def test_any_message_is_a_push_or_malformed(message: dict[str, object]) -> None:
     assert f"{push.ticket}{push.notice}{push.code}".encode()
     if push.notice:
         assert max(len(push.notice.reason), len(push.notice.event)) <= 500
+
+
+@settings(deadline=None, max_examples=30)
+@given(messages.map(lambda message: json.dumps(message).encode()))
+def test_a_ciphertext_whose_head_is_passed_off_as_nonce_opens_to_nothing(message: bytes) -> None:
+    """The signature joins its parts without a mark, so that it lets some of these pass."""
+    document = json.loads(envelope(sealed(message)))
+    for place in range(4, len(document["Encrypt"]), 4):
+        head, rest = document["Encrypt"][:place], document["Encrypt"][place:]
+        moved = {**document, "Nonce": document["Nonce"] + head, "Encrypt": rest}
+        word = opened_or_refused(json.dumps(moved).encode())
+        assert word in {"signature", "malformed", "undecryptable"}

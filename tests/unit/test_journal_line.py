@@ -195,6 +195,15 @@ def test_j5_a_rewritten_tail_is_refused_at_the_line_that_was_replaced() -> None:
         read_journal(b"".join(lines))
 
 
+def test_a_journal_that_was_made_anew_to_its_end_is_taken_for_a_sound_one() -> None:
+    """The chain has no key: whoever may write the whole file can forge it, and can so by design."""
+    chain, lines = Chain(), sample_lines()
+    forged = [HEADER, WaveOpened(wave="other"), *RECORDS_OF_A_RUN[2:]]
+    data = b"".join(chain.stamp(record, START)[1] for record in forged)
+    assert [entry.record for entry in read_journal(data).entries] == forged
+    assert data != b"".join(lines)
+
+
 def test_j5_a_tail_of_zeros_is_torn_and_zeros_before_a_newline_are_damage() -> None:
     """A power cut may leave a file longer than what was written, filled with zeros."""
     data = b"".join(sample_lines()[:2])
