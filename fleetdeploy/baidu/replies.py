@@ -5,6 +5,8 @@ leaves. A change succeeded only if the reply says so in so many words; whatever 
 leaves it open. To a read, the same is one more reason to ask again.
 """
 
+import json
+import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -35,6 +37,8 @@ SECRET_MIN: Final = 16
 BLOTTED_MIN: Final = 6
 """In words alone less can go wrong than in a whole reply, and a code may be short."""
 
+_BLOT: Final = b"[token]"
+_SPELT: Final = re.compile(rb'\\(?:u00|["/\\])')
 _WORDS: Final = frozenset({"msg", "error_msg", "error", "error_description"})
 
 
@@ -72,9 +76,23 @@ def trace_id(reply: Reply) -> str:
 def without_secret(reply: Reply, token: str) -> Reply:
     """Return the reply with the token blotted out, should the platform repeat it in its words."""
     secret = token.encode("utf-8", "replace")
-    if len(secret) < SECRET_MIN or secret not in reply.body:
+    if len(secret) < SECRET_MIN:
         return reply
-    return Reply(reply.status, reply.body.replace(secret, b"[token]"), reply.headers)
+    body = reply.body.replace(secret, _BLOT)
+    # JSON can spell every character in several ways.
+    if _SPELT.search(body):
+        body = _without_spelt(body, token)
+    return reply if body == reply.body else Reply(reply.status, body, reply.headers)
+
+
+def _without_spelt(body: bytes, token: str) -> bytes:
+    """Return the body without the token where it is spelt with escapes; empty if none can tell."""
+    try:
+        document = json.dumps(parse_object(body))
+    except RecursionError:
+        return b""
+    spelt = json.dumps(token)[1:-1]
+    return document.replace(spelt, _BLOT.decode()).encode() if spelt in document else body
 
 
 def agreed(reply: Reply, *, changes: bool, secrets: Sequence[str] = ()) -> object:

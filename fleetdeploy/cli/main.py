@@ -11,6 +11,7 @@ from fleetdeploy.cli.lazy import LazyGroup
 from fleetdeploy.cli.options import style_of_stderr, wants_json
 from fleetdeploy.cli.process import leave_no_core, tool_version
 from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
+from fleetdeploy.cli.render.safe import safe_lines
 from fleetdeploy.cli.render.style import Output
 from fleetdeploy.cli.streams import settle, write_error, write_out
 from fleetdeploy.engine.run import first_of
@@ -72,6 +73,8 @@ def _end_with(error: BaseException, words: Sequence[str]) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException():
+            # Its words may hold an argument, and that may come from a file of somebody else.
+            error.message = safe_lines(error.message)
             error.show()
             return ExitCode.USAGE
         case FleetError():

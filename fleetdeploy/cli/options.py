@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from fleetdeploy.cli.render.safe import safe_lines
 from fleetdeploy.cli.render.style import Output, Style
 from fleetdeploy.cli.settings import Settings, load_settings
 from fleetdeploy.cli.streams import write_error, write_out
@@ -59,7 +60,7 @@ class Desk:
     def say(self, text: str) -> None:
         """Write everything else, to stderr."""
         if self.verbosity >= 0:
-            self._voice(text)
+            self._voice(safe_lines(text))
 
     @contextmanager
     def speaking_through(self, voice: Callable[[str], None]) -> Generator[None]:

@@ -25,6 +25,7 @@ from fleetdeploy.cli.planning import (
 )
 from fleetdeploy.cli.process import Interrupts, SystemClock
 from fleetdeploy.cli.render.hours import hours_facts
+from fleetdeploy.cli.render.layout import words
 from fleetdeploy.cli.render.plan import note_words, render_plan
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.status import render_status
@@ -288,7 +289,8 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
 async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
     """Create the run, work on it, and tell how it ended."""
     for error in planned.before.unreadable:
-        rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {error.message}")
+        what = words(error.message)
+        rig.desk.say(f"warning: an earlier run cannot be read and stays as it is: {what}")
     for note in planned.plan.notes:
         rig.desk.say(f"note: {note_words(note)}")
     async with take_new(rig.desk.state_dir, planned) as seat:

@@ -4,7 +4,7 @@ import datetime as dt
 import re
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _DIRECTION = re.compile(r"[\u202a-\u202e\u2066-\u2069]")
 _PERCENTAGE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%", re.ASCII)
 _DATE = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]", re.ASCII)
-_MAX_EXT_JSON = 256 * 1024
+MAX_EXT_JSON: Final = 256 * 1024
 """Characters. Nothing is documented; a client's configuration is a thousandth of it."""
 
 
@@ -85,8 +85,8 @@ Labels = Annotated[dict[LabelKey, Line], Field(max_length=64)]
 
 
 def _check_ext_json(value: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    if len(canonical_json(value)) > _MAX_EXT_JSON:
-        raise ValueError(f"is larger than {_MAX_EXT_JSON // 1024} KiB as JSON")
+    if len(canonical_json(value)) > MAX_EXT_JSON:
+        raise ValueError(f"is larger than {MAX_EXT_JSON // 1024} KiB as JSON")
     return value
 
 

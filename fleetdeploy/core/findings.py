@@ -8,12 +8,16 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 At = tuple[str | int, ...]
 """A path in the structure, like `("apps", 3, "ext_json")`; empty for the whole."""
+
+MAX_FINDINGS: Final = 5_000
+"""Of one kind: more come from one slip that repeats itself, and guessing at a name takes time."""
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_-]{1,60}", re.ASCII)
 _SHOWN = 60
@@ -48,21 +52,24 @@ def quoted(text: str) -> str:
     return json.dumps(shown, ensure_ascii=not shown.isprintable())
 
 
+def harmless(text: str) -> str:
+    """Return a text from outside for a message: cut to a bound, what is unprintable escaped."""
+    shown = text if len(text) <= _SHOWN_PATH else f"{text[:_SHOWN_PATH]}..."
+    return shown if shown.isprintable() else json.dumps(shown)[1:-1]
+
+
 Known = Mapping[At, Collection[str]]
 """Which keys a mapping may have, by its path without list indexes: to guess what was meant."""
 
 
 def findings_of(error: ValidationError, at: At, known: Known) -> list[Finding]:
-    """Turn pydantic's errors into findings below `at`."""
+    """Turn pydantic's errors, the first `MAX_FINDINGS` of them, into findings below `at`."""
     errors = error.errors(include_url=False)
     # Pydantic leaves bad entries out of its count: a list of one bad entry is not empty to us.
     inner = {details["loc"][:-1] for details in errors}
     inner |= {details["loc"][:-2] for details in errors}
-    return [
-        Finding(at + _loc(details), _worded(details, known))
-        for details in errors
-        if details["type"] != "too_short" or details["loc"] not in inner
-    ]
+    told = [d for d in errors if d["type"] != "too_short" or d["loc"] not in inner]
+    return [Finding(at + _loc(details), _worded(details, known)) for details in told[:MAX_FINDINGS]]
 
 
 def _loc(details: ErrorDetails) -> At:

@@ -22,6 +22,7 @@ from typing import BinaryIO, Final, Self, get_args
 from pydantic import ValidationError
 from pydantic_core import from_json
 
+from fleetdeploy.core.findings import path_text
 from fleetdeploy.core.records import (
     FORMAT,
     RECORDS,
@@ -76,13 +77,15 @@ def decode_line(line: bytes, *, seq: int, prev: str) -> Entry:
     number = seq + 1
     value = _parse(line, number)
     _check_header(value, number)
-    if value.get("seq") != seq:
+    # Compared as written: to Python, true and 1.0 are 1 too.
+    if repr(value.get("seq")) != str(seq):
         raise _damaged(number, f"expected record {seq}, found {_quote(value.get('seq'))}")
     if value.get("prev") != prev:
         raise _damaged(number, "it does not follow from the line before")
-    if value.get("kind") not in KINDS:
-        kind = _quote(value.get("kind"))
-        raise JournalDamaged(f"line {number}: unknown kind {kind}", line=number, hint=_NEWER)
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in KINDS:
+        what = f"line {number}: unknown kind {_quote(kind)}"
+        raise JournalDamaged(what, line=number, hint=_NEWER)
     return Entry(seq, _decode_time(value.get("at"), number), _decode_record(line, number))
 
 
@@ -123,7 +126,7 @@ def _decode_record(line: bytes, number: int) -> RunRecord | AnyAppRecord:
         return RECORDS.validate_json(line, strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        path = ".".join(str(part) for part in first["loc"][1:])
+        path = path_text(first["loc"][1:])
         raise _damaged(number, f"{path}: {first['msg']}"[:_REASON_CHARS]) from None
 
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from pydantic import BaseModel, ValidationError
 
-from fleetdeploy.core.findings import At, Finding, Known, findings_of
+from fleetdeploy.core.bundle import canonical_json
+from fleetdeploy.core.findings import MAX_FINDINGS, At, Finding, Known, findings_of
 from fleetdeploy.core.labels import matches
 from fleetdeploy.core.manifest import (
     App,
@@ -30,6 +31,10 @@ from fleetdeploy.core.waves import idle_waves, wrong_waves
 
 MAX_APPS: Final = 200_000
 """Twice the largest fleet that one process is meant to carry."""
+MAX_SHARED: Final = 1024 * 1024
+"""Characters of all that the fleet and its groups say in `ext_json`: each app may take them all."""
+MAX_FLEET: Final = 512 * 1024 * 1024
+"""Characters of all apps' `ext_json` together, which a plan holds: 5 KiB for each of 100,000."""
 
 _SAMPLE: Mapping[str, object] = {
     "api_version": "fleetdeploy/v1",
@@ -93,7 +98,8 @@ def check(fleet: Mapping[str, object], entries: Sequence[object], *, complete: b
     findings += _crowd(entries, complete=complete)
     findings += apps.findings
     findings += _repeated(entries)
-    findings += _resolved(draft, apps)
+    shared = _too_much_shared(draft)
+    findings += shared or _resolved(draft, apps)
     findings += _unzoned(draft, fleet)
     findings += wrong_waves(draft.rollout.waves)
     if complete and not apps.findings:
@@ -107,6 +113,10 @@ def _checked_apps(entries: Sequence[object]) -> _Apps:
     indexes: list[int] = []
     findings: list[Finding] = []
     for index, entry in enumerate(entries):
+        if len(findings) >= MAX_FINDINGS:
+            message = f"is not checked: there are {MAX_FINDINGS:,} problems with the apps before"
+            findings.append(Finding(("apps", index), message))
+            break
         try:
             sound.append(App.model_validate(entry))
         except ValidationError as error:
@@ -150,13 +160,29 @@ def _repeated(entries: Sequence[object]) -> list[Finding]:
     return findings
 
 
-def _resolved(draft: Manifest, apps: _Apps) -> list[Finding]:
+def _too_much_shared(draft: Manifest) -> list[Finding]:
+    layers = (draft.ext_json, *(group.ext_json for group in draft.groups))
+    if sum(len(canonical_json(layer)) for layer in layers if layer) <= MAX_SHARED:
+        return []
+    message = f"say more than {MAX_SHARED // 1024} KiB of ext_json, that of the fleet included"
+    return [Finding(("groups",), message)]
+
+
+def _resolved(draft: Manifest, apps: _Apps, max_chars: int = MAX_FLEET) -> list[Finding]:
     # A mistake in a layer that many apps share is found for each of them, and said once.
-    findings = {
-        outcome.at: Finding(_original(outcome.at, apps.indexes), outcome.message)
-        for outcome in outcomes(draft, date=_SAMPLE_DATE, run_id="sample")
-        if isinstance(outcome, Finding)
-    }
+    findings: dict[At, Finding] = {}
+    chars = 0
+    for outcome in outcomes(draft, date=_SAMPLE_DATE, run_id="sample"):
+        if isinstance(outcome, Finding):
+            at = _original(outcome.at, apps.indexes)
+            findings[outcome.at] = Finding(at, outcome.message)
+        else:
+            chars += len(outcome.bundle.ext_json)
+        if chars > max_chars:
+            message = f"get more than {max_chars // 1024**2} MiB of ext_json, all together"
+            return [*findings.values(), Finding(("apps",), message)]
+        if len(findings) >= MAX_FINDINGS:
+            break
     return list(findings.values())
 
 

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from pydantic import JsonValue
 
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
-from fleetdeploy.core.fields import ExtJson
+from fleetdeploy.core.fields import MAX_EXT_JSON, ExtJson
 from fleetdeploy.core.findings import At, Finding, path_text, quoted
 from fleetdeploy.core.labels import matches
 from fleetdeploy.core.manifest import App, Manifest, Overrides
@@ -27,6 +27,7 @@ _BOOLEANS: Mapping[str, bool] = MappingProxyType({"true": True, "false": False})
 
 NO_WAVE = ""
 """Of an app that no wave takes; a manifest that was loaded has none."""
+_TOO_LARGE = "the ext_json of all layers together is larger than"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,12 @@ def outcomes(manifest: Manifest, *, date: dt.date, run_id: str) -> Iterator[Targ
         wrong = _wrong_ext(draft, app.app_id)
         if wrong:
             yield from wrong
+            continue
+        target = _target(app, draft, waves.get(app.app_id, NO_WAVE), values)
+        if len(target.bundle.ext_json) > MAX_EXT_JSON:
+            yield Finding(("apps", index), f"{_TOO_LARGE} {MAX_EXT_JSON // 1024} KiB as JSON")
         else:
-            yield _target(app, draft, waves.get(app.app_id, NO_WAVE), values)
+            yield target
 
 
 def _start(manifest: Manifest) -> _Draft:

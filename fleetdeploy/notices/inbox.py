@@ -7,6 +7,7 @@ platform has been asked.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from fleetdeploy.core.credentials import need_consent, take_code, take_ticket
@@ -74,7 +75,9 @@ class Inbox:
     async def _keep(self, push: Push) -> None:
         ticket, code, now = push.ticket, push.code, self._now()
         if ticket is not None:
-            await self._store.change_tp(lambda known: take_ticket(known, ticket))
+            # One that says it is from the future would shut out all later ones.
+            dated = replace(ticket, created_at=min(ticket.created_at, now))
+            await self._store.change_tp(lambda known: take_ticket(known, dated))
         if code is not None:
             await self._store.change_app(code.app_id, lambda known: take_code(known, code, now))
         elif _withdraws(push.notice):

@@ -16,13 +16,11 @@ from fleetdeploy.core.manifest_check import MAX_APPS
 from fleetdeploy.errors import ManifestInvalid, Problem
 from fleetdeploy.storage.json_events import json_events
 from fleetdeploy.storage.text_file import decode
-from fleetdeploy.storage.trees import Place, Tree, build
+from fleetdeploy.storage.trees import MAX_PROBLEMS, Place, Tree, build
 from fleetdeploy.storage.yaml_events import yaml_events
 
 FORMS: Final = (".csv", ".json", ".jsonl", ".yaml", ".yml")
 
-_MAX_PROBLEMS: Final = 1_000
-"""Reading stops there: a file like that is of another kind, or broken as a whole."""
 _PLAIN_COLUMNS = ("app_id", "name", "template_id", "version")
 _LABELS = "labels."
 _EXT = "ext."
@@ -85,7 +83,7 @@ def _json_lines(text: str, file: str) -> Entries:
     problems: list[Problem] = []
     # Not `splitlines`: JSON texts may hold the other line breaks of Unicode unescaped.
     for number, line in enumerate(text.split("\n"), 1):
-        if len(apps) > MAX_APPS or len(problems) > _MAX_PROBLEMS:
+        if len(apps) > MAX_APPS or len(problems) > MAX_PROBLEMS:
             break
         if not line.strip():
             continue
@@ -109,7 +107,7 @@ def _csv(text: str, file: str) -> Entries:
         return Entries((), tuple(wrong))
     apps: list[Entry] = []
     while (row := rows.next_row()) is not None:
-        if len(apps) > MAX_APPS or len(rows.problems) > _MAX_PROBLEMS:
+        if len(apps) > MAX_APPS or len(rows.problems) > MAX_PROBLEMS:
             break
         if not any(row):
             continue

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from fleetdeploy.core.causes import Cause, KnownCauses, cause_of
 from fleetdeploy.core.endings import SUPERSEDED
+from fleetdeploy.core.findings import harmless, path_text
 from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.core.plan import History, Past, Plan, check_digest
 from fleetdeploy.core.records import AppFinished, Entry, RunFinished
@@ -53,7 +54,7 @@ def read_plan(data: bytes, where: str) -> Plan:
         plan = Plan.model_validate_json(data)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = path_text(first["loc"])
         raise PlanMismatch(
             f"{where}: not a plan of this version of fleetdeploy ({place}: {first['msg']})",
             hint="make a new one with `fleetdeploy plan MANIFEST --out FILE`",
@@ -84,7 +85,8 @@ def fold(plan: Plan, entries: Iterable[Entry], where: str) -> RunState:
             replay(state, [entry])
         except IllegalTransition as error:
             line = entry.seq + 1
-            raise JournalDamaged(f"{where}: line {line}: {error.message}", line=line) from None
+            what = harmless(error.message)
+            raise JournalDamaged(f"{where}: line {line}: {what}", line=line) from None
     if state.header is not None and state.header.plan_digest != plan.digest:
         raise PlanMismatch(
             f"{where}: the run was started with another plan than the one beside it",

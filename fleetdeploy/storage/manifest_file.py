@@ -62,7 +62,7 @@ def load_manifest(path: Path) -> LoadedManifest:
     data = read_file(path, file)
     tree = _tree(decode(data, file), path)
     if not isinstance(tree.value, dict):
-        raise ManifestInvalid(tree.problems or [_not_a_mapping(file, tree)])
+        raise ManifestInvalid(_cut(tree.problems, file) or [_not_a_mapping(file, tree)])
     digest = hashlib.sha256(data)
     fleet = dict(tree.value)
     inline = _inline(fleet, tree, file)
@@ -133,10 +133,15 @@ def _all_problems(
         if (problem.file, problem.line, problem.path) not in said:
             problems.append(problem)
     problems.sort(key=lambda problem: _order(problem, sources.file))
+    return _cut(problems, sources.file)
+
+
+def _cut(problems: Sequence[Problem], file: str) -> tuple[Problem, ...]:
+    """Keep as many problems as anybody reads, and count the rest."""
     if len(problems) <= MAX_PROBLEMS:
         return tuple(problems)
     rest = len(problems) - MAX_PROBLEMS
-    return (*problems[:MAX_PROBLEMS], Problem(sources.file, f"and {rest:,} more problems"))
+    return (*problems[:MAX_PROBLEMS], Problem(file, f"and {rest:,} more problems"))
 
 
 def _order(problem: Problem, first: str) -> tuple[bool, str, int, int]:

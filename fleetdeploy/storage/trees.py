@@ -3,8 +3,9 @@
 How it works: a parser yields events, and the builder keeps the open containers on a list of its
 own, so that no depth of nesting reaches Python's stack. Values come out as dicts, lists and
 scalars; beside them grows a tree of places of the same shape. An alias shares the value of its
-anchor and is counted at its full size, so that a few lines cannot stand for a billion values:
-whoever walks the result later walks at most `MAX_VALUES`.
+anchor and is counted at its full size, so that a few lines cannot stand for a billion values, nor
+a long text for gigabytes: whoever walks the result later walks at most `MAX_VALUES`, and writes at
+most `MAX_ALIASED` characters more than the file has.
 
 A problem that leaves the rest readable is noted and the reading goes on.
 """
@@ -21,8 +22,12 @@ MAX_DEPTH: Final = 64
 """Far above any configuration, and far below what json and pydantic can recurse into."""
 MAX_VALUES: Final = 1_000_000
 """A hundred values for each of ten thousand apps."""
+MAX_ALIASED: Final = 16 * 1024 * 1024
+"""Characters that aliases repeat; a layer of configuration for a thousand apps has a tenth."""
 MAX_KEYS: Final = 10_000
 """Keys of one mapping: each may be a problem of its own, and those must fit into memory."""
+MAX_PROBLEMS: Final = 1_000
+"""Reading stops there: a file like that is of another kind, or broken as a whole."""
 
 
 class Kind(Enum):
@@ -79,11 +84,12 @@ class Tree:
 
 
 class _Done(NamedTuple):
-    """A finished value; `size` and `height` count what aliases stand for in full."""
+    """A finished value; `size`, `chars` and `height` count what aliases stand for in full."""
 
     value: object
     place: Place
     size: int = 1
+    chars: int = 0
     height: int = 0
     refused: bool = False
 
@@ -100,6 +106,7 @@ class _Open:
     anchor: str | None
     refused: bool
     size: int = 1
+    chars: int = 0
     height: int = 1
     key: str | None = None
     key_place: Place | None = None
@@ -125,6 +132,7 @@ class _Builder:
         self._open: list[_Open] = []
         self._anchors: dict[str, _Done | None] = {}
         self._count = 0
+        self._aliased_chars = 0
 
     def take(self, event: Event) -> None:
         place = Place(event.line, event.column)
@@ -142,7 +150,8 @@ class _Builder:
 
     def _scalar(self, event: Event, place: Place) -> None:
         self._add(1, place)
-        done = _Done(event.value, place, refused=bool(event.refusal))
+        chars = len(event.value) if isinstance(event.value, str) else 0
+        done = _Done(event.value, place, chars=chars, refused=bool(event.refusal))
         if event.anchor is not None:
             self._anchors[event.anchor] = done
         self._put(done)
@@ -160,7 +169,7 @@ class _Builder:
 
     def _end(self) -> None:
         node = self._open.pop()
-        done = _Done(node.value, node.place, node.size, node.height, node.refused)
+        done = _Done(node.value, node.place, node.size, node.chars, node.height, node.refused)
         if node.anchor is not None:
             self._anchors[node.anchor] = done
         self._put(done)
@@ -173,6 +182,9 @@ class _Builder:
             self._note(f"the alias {quoted(name)} {problem}", place)
             return _Done(None, place, refused=True)
         self._add(target.size, place)
+        self._aliased_chars += target.chars
+        if self._aliased_chars > MAX_ALIASED:
+            self._fail(f"repeats more than {MAX_ALIASED // 1024**2} MiB of text by aliases", place)
         if len(self._open) + target.height > MAX_DEPTH:
             self._fail(f"is nested more than {MAX_DEPTH} deep", place)
         place.within = target.place.within
@@ -184,6 +196,7 @@ class _Builder:
             return
         parent = self._open[-1]
         parent.size += done.size
+        parent.chars += done.chars
         parent.height = max(parent.height, done.height + 1)
         if isinstance(parent.value, list):
             assert isinstance(parent.place.within, list)
@@ -229,6 +242,8 @@ class _Builder:
         return tuple(part for node in self._open if (part := _current(node)) is not None)
 
     def _note(self, message: str, place: Place) -> None:
+        if len(self.problems) >= MAX_PROBLEMS:
+            self._fail(f"is read no further: there are {MAX_PROBLEMS:,} problems before", place)
         path = path_text(self._at())
         self.problems.append(Problem(self.file, message, place.line, place.column, path))
 

@@ -1,5 +1,6 @@
 """Runs as they were left on disk: what a later command reads out of them, and what it closes."""
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
 from fleetdeploy.model import Outcome, Phase, Step
 from fleetdeploy.storage.archive import (
+    fold,
     latest,
     latest_unfinished,
     look_back,
@@ -29,7 +31,7 @@ from fleetdeploy.storage.archive import (
 )
 from fleetdeploy.storage.locks import Holder
 from fleetdeploy.storage.run_dir import RunDir, StateDir
-from tests.builders import blocked, make_header, make_plan, make_planned, released
+from tests.builders import blocked, make_entries, make_header, make_plan, make_planned, released
 
 NOW = datetime(2026, 11, 24, 3, 7, tzinfo=UTC)
 HOLDER = Holder("night", 7, "ops", NOW)
@@ -105,6 +107,24 @@ async def test_j4_a_record_that_cannot_follow_is_damage_with_its_line(state_dir:
     with pytest.raises(JournalDamaged) as caught:
         read_run(run)
     assert caught.value.line == 3
+
+
+def test_a_record_of_an_app_with_a_hostile_name_is_damage_in_words_that_do_no_harm() -> None:
+    plan = plan_of("r1")
+    entries = make_entries([upload("\x1b[2J\u202e")])
+    with pytest.raises(JournalDamaged) as caught:
+        fold(plan, entries, "journal.jsonl")
+    assert caught.value.message == (
+        "journal.jsonl: line 2: app \\u001b[2J\\u202e is not in this run's plan"
+    )
+
+
+def test_a_file_that_is_no_plan_is_refused_in_words_that_do_no_harm() -> None:
+    document = plan_of("r1").model_dump(mode="json")
+    document["apps"][0]["labels"] = {"\x1b[2J": 1}
+    with pytest.raises(PlanMismatch) as caught:
+        read_plan(json.dumps(document).encode(), "saved.json")
+    assert 'apps[0].labels["\\u001b[2J"]' in caught.value.message
 
 
 @pytest.mark.anyio

@@ -75,6 +75,27 @@ def reply(data: object) -> Reply:
     return Reply(200, json.dumps({"errno": 0, "data": data}).encode())
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("char", [".", "a", "0"])
+async def test_a_token_that_the_platform_repeats_in_escapes_is_blotted_out_too(char: str) -> None:
+    spelt = TOKEN.replace(char, f"\\u{ord(char):04x}").encode()
+    refusal = Reply(200, b'{"errno":69005,"msg":"no package for %b"}' % spelt)
+    rows = Reply(200, b'{"errno":0,"data":[{"version":"1","remark":"by %b"}]}' % spelt)
+    client = BaiduPlatform(Script(refusal, rows), StaticTokens({"100": TOKEN}))
+    with pytest.raises(PlatformError) as caught:
+        await client.release("100", "5")
+    assert caught.value.msg == "no package for [token]"
+    [package] = await client.packages("100")
+    assert package.remark == "by [token]"
+
+
+@pytest.mark.anyio
+async def test_escapes_in_a_reply_without_the_token_stay_as_they_are() -> None:
+    rows = Reply(200, b'{"errno":0,"data":[{"version":"\\u0031","remark":"a \\"b\\" \\u706b"}]}')
+    [package] = await BaiduPlatform(Script(rows), StaticTokens({"100": TOKEN})).packages("100")
+    assert (package.version, package.remark) == ("1", 'a "b" 火')
+
+
 def test_the_client_fills_both_ports() -> None:
     client = BaiduPlatform(Script(), StaticTokens({}))
     platform: Platform = client

@@ -154,6 +154,20 @@ def test_an_unknown_kind_is_refused_as_newer() -> None:
     assert "newer" in caught.value.hint
 
 
+@pytest.mark.parametrize("kind", [b'{"a":1}', b"[]", b"7", b"null"])
+def test_a_kind_that_is_no_text_is_refused_as_an_unknown_one(kind: bytes) -> None:
+    first, second, *_ = sample_lines()
+    with pytest.raises(JournalDamaged, match="line 2: unknown kind"):
+        read_journal(first + second.replace(b'"wave_opened"', kind))
+
+
+@pytest.mark.parametrize("seq", [b"true", b"1.0", b'"1"', b"null", b"9" * 4000])
+def test_a_number_of_a_record_that_is_not_written_as_one_is_refused(seq: bytes) -> None:
+    first, second, *_ = sample_lines()
+    with pytest.raises(JournalDamaged, match="line 2: expected record 1, found"):
+        read_journal(first + second.replace(b'"seq":1', b'"seq":' + seq))
+
+
 def test_a_second_header_is_refused() -> None:
     first = sample_lines()[0]
     again = first.replace(b'"seq":0', b'"seq":1').replace(
@@ -168,6 +182,20 @@ def test_a_message_quotes_only_a_little_of_a_hostile_line() -> None:
     with pytest.raises(JournalDamaged) as caught:
         decode_line(line, seq=0, prev=NO_PREV)
     assert len(caught.value.message) < 120
+
+
+def test_a_message_shows_a_hostile_key_and_does_not_obey_it() -> None:
+    first = sample_lines()[0]
+    record = {
+        "seq": 1,
+        "at": "2026-11-24T03:07:00.123Z",
+        "kind": "run_finished",
+        "calls": {"\x1b[2J\x9b\u202e": "x"},
+        "prev": digest_of(first),
+    }
+    with pytest.raises(JournalDamaged) as caught:
+        read_journal(first + json.dumps(record).encode() + b"\n")
+    assert 'calls["\\u001b[2J\\u009b\\u202e"]: Input should be' in caught.value.message
 
 
 def test_j5_lost_and_swapped_lines_are_refused_where_they_stand() -> None:

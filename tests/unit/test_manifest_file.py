@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from fleetdeploy.core import manifest_check
+from fleetdeploy.core.findings import MAX_FINDINGS, Finding
 from fleetdeploy.core.manifest import manifest_schema
 from fleetdeploy.errors import ManifestInvalid
 from fleetdeploy.storage import manifest_file, trees, yaml_events
@@ -235,6 +237,62 @@ def test_aliases_cannot_nest_deeper_than_brackets(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x]"] + [f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 80)]
     [problem] = problems(written(tmp_path, "\n".join(lines)))
     assert problem.endswith("is nested more than 64 deep")
+
+
+def test_aliases_cannot_repeat_a_long_text_into_gigabytes(tmp_path: Path) -> None:
+    """A file of 300 KiB that asked for 20 GB of JSON, and ended the process."""
+    aliases = ", ".join(["*t"] * 20_000)
+    text = f"{HEAD}ext_json: {{a: &t {'x' * 200_000}, b: [{aliases}]}}\n"
+    problem = problems(written(tmp_path, text))[0]
+    assert problem.endswith("ext_json.b[83]: repeats more than 16 MiB of text by aliases")
+
+
+def test_a_long_text_that_is_part_of_an_alias_counts_each_time(tmp_path: Path) -> None:
+    lines = [f"a0: &a0 {{{'k' * 1000}: {'x' * 200_000}}}"]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 5)}]" for i in range(1, 6)]
+    [problem] = problems(written(tmp_path, "\n".join(lines)))
+    assert problem.endswith("repeats more than 16 MiB of text by aliases")
+
+
+def test_reading_stops_after_a_thousand_values_that_cannot_be_used() -> None:
+    """Each had a path of 60 parts of its own: a file of 1 MB took half a minute."""
+    text = "[" * 60 + ", ".join(["!t x"] * 1_200) + "]" * 60
+    tree = trees.build(yaml_events.yaml_events(text, "m.yaml"), "m.yaml")
+    assert len(tree.problems) == trees.MAX_PROBLEMS + 1
+    assert tree.problems[-1].message == "is read no further: there are 1,000 problems before"
+
+
+def test_checking_stops_after_so_many_problems_with_the_apps(tmp_path: Path) -> None:
+    """For each unknown key all known ones were compared: a minute for a large fleet."""
+    found = problems(written(tmp_path, HEAD + "apps:\n" + "- {app_id: 1}\n" * (MAX_FINDINGS + 10)))
+    assert (
+        found[-1] == f"m.yaml: and {MAX_FINDINGS + 1 - manifest_file.MAX_PROBLEMS:,} more problems"
+    )
+
+
+@pytest.mark.slow
+def test_what_layers_add_up_to_is_bounded(tmp_path: Path) -> None:
+    """Two hundred groups of 200 KiB each made every app one of 40 MiB."""
+    group = "- {{name: g{i}, match: {{t: t}}, ext_json: {{k{i}: {text}}}}}\n"
+    apps = 'apps: [{app_id: "1", labels: {t: t}}]\n'
+    two = "".join(group.format(i=i, text="x" * 200_000) for i in range(2))
+    assert problems(written(tmp_path, f"{HEAD}groups:\n{two}{apps}")) == [
+        "m.yaml:9:8: apps[0]: the ext_json of all layers together is larger than 256 KiB as JSON"
+    ]
+    six = "".join(group.format(i=i, text="x" * 200_000) for i in range(6))
+    assert problems(written(tmp_path, f"{HEAD}groups:\n{six}{apps}")) == [
+        "m.yaml:6:1: groups: say more than 1024 KiB of ext_json, that of the fleet included"
+    ]
+
+
+def test_what_all_apps_get_together_is_bounded(tmp_path: Path) -> None:
+    text = f"{HEAD}ext_json: {{t: {'x' * 250_000}}}\napps: [{{app_id: '1'}}, {{app_id: '2'}}]\n"
+    draft = load_manifest(written(tmp_path, text)).manifest
+    apps = manifest_check._Apps(draft.apps, (0, 1), ())
+    assert manifest_check._resolved(draft, apps, max_chars=1024**2) == []
+    assert manifest_check._resolved(draft, apps, max_chars=400_000) == [
+        Finding(("apps",), "get more than 0 MiB of ext_json, all together")
+    ]
 
 
 def test_keys_of_one_mapping_are_bounded(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fleetdeploy.cli.render.layout import columns, some
 from fleetdeploy.cli.render.safe import code, display_width, fit, pad, safe, safe_markdown
 from fleetdeploy.cli.render.style import ANSI, PLAIN, Style, Tone
-from fleetdeploy.cli.render.times import between, moment, span
+from fleetdeploy.cli.render.times import between, day_of, moment, span, time_of_day
 from tests.builders import HOSTILE
 
 ANYTHING = st.text(st.characters(codec=None, categories=None))
@@ -128,6 +128,18 @@ def test_times_are_shown_in_the_zone_with_its_name() -> None:
     assert moment(None, style) == "-"
     assert between(at, at + timedelta(seconds=5)) == 5.0
     assert between(None, at) is None
+
+
+@pytest.mark.parametrize("hours", [8, -8])
+@pytest.mark.parametrize("year", [1, 9999])
+def test_times_at_the_ends_of_the_calendar_are_shown(year: int, hours: int) -> None:
+    """A journal or a plan may say any; none may keep the rest from being told."""
+    month, day, hour = (1, 1, 0) if year == 1 else (12, 31, 23)
+    at = datetime(year, month, day, hour, tzinfo=UTC)
+    style = Style(zone=timezone(timedelta(hours=hours), "Z"))
+    assert moment(at, style).startswith(str(year))
+    assert time_of_day(at, style).endswith(":00:00")
+    assert day_of(at, style).startswith(str(year))
 
 
 def test_only_a_style_with_colour_paints() -> None:

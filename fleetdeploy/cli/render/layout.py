@@ -16,8 +16,11 @@ WORDS_WIDTH: Final = 400
 """The platform's own words are told whole, unless they are a page."""
 
 _UNSAFE_IN_JSON = re.compile(
-    "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ud800-\udfff]"
+    "[\x7f-\x9f\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b-\u200f"
+    "\u2028-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000110bd\U000110cd"
+    "\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0001\U000e0020-\U000e007f]"
 )
+"""What `safe` escapes, less the controls that JSON escapes by itself."""
 
 
 def columns(rows: Sequence[Sequence[str]], *, numbers: Iterable[int] = (), gap: str = "  ") -> str:
@@ -95,7 +98,8 @@ def harmless_json(value: object, indent: int | None = None) -> str:
 
 
 def _json_escape(found: re.Match[str]) -> str:
-    return f"\\u{ord(found[0]):04x}"
+    # Beyond 16 bits JSON writes two escapes, and its own writer knows how.
+    return json.dumps(found[0])[1:-1]
 
 
 def paragraphs(*parts: str) -> str:

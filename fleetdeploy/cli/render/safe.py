@@ -31,6 +31,11 @@ def safe(text: str) -> str:
     return "".join(map(_visible, spaced))
 
 
+def safe_lines(text: str) -> str:
+    """Return a text of our own, in which there may be words from outside, line by line."""
+    return "\n".join(map(safe, text.split("\n")))
+
+
 def _visible(char: str) -> str:
     return escape(char) if unicodedata.category(char) in _ESCAPED else char
 

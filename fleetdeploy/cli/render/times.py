@@ -14,18 +14,26 @@ def moment(at: datetime | None, style: Style) -> str:
     """Write a time with its zone, in the style's zone: `2026-11-24 11:07:00 CST`."""
     if at is None:
         return "-"
-    local = at.astimezone(style.zone)
+    local = _local(at, style)
     return f"{local:%Y-%m-%d %H:%M:%S} {safe(local.tzname() or '')}".rstrip()
 
 
 def time_of_day(at: datetime, style: Style) -> str:
     """Write only the time, for lists whose day is said elsewhere."""
-    return f"{at.astimezone(style.zone):%H:%M:%S}"
+    return f"{_local(at, style):%H:%M:%S}"
 
 
 def day_of(at: datetime, style: Style) -> str:
-    local = at.astimezone(style.zone)
+    local = _local(at, style)
     return f"{local:%Y-%m-%d} ({safe(local.tzname() or '')})"
+
+
+def _local(at: datetime, style: Style) -> datetime:
+    """Return the time in the style's zone; as it is, where no calendar goes so far."""
+    try:
+        return at.astimezone(style.zone)
+    except OverflowError:
+        return at
 
 
 def span(seconds: float) -> str:
