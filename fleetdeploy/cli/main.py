@@ -1,5 +1,6 @@
 """The command line: `fleetdeploy`. Turns every error into a message and an exit code."""
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -73,9 +74,10 @@ def _end_with(error: BaseException, words: Sequence[str]) -> int:
         case click.exceptions.Exit():
             return error.exit_code
         case click.ClickException():
-            # Its words may hold an argument, and that may come from a file of somebody else.
-            error.message = safe_lines(error.message)
-            error.show()
+            # Its words may hold an argument, and that may have been copied from anywhere.
+            shown = io.StringIO()
+            error.show(shown)
+            write_error(safe_lines(shown.getvalue().rstrip("\n")))
             return ExitCode.USAGE
         case FleetError():
             return _explain(error, words)

