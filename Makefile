@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-kill test check lint types docs soak bench generate clean
+.PHONY: help demo demo-kill test check lint types docs soak fuzz bench generate clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -44,6 +44,9 @@ bench: $(READY) ## the benchmarks, as a table
 
 soak: $(READY) ## seeded nights until MINUTES are up (default 10)
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+
+fuzz: $(READY) ## hostile inputs until MINUTES are up (default 5), for all targets or for ONLY
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(ONLY),--only $(ONLY))
 
 generate: $(READY) ## write the JSON Schemas and the generated docs from the code
 	@$(BIN)/python -m tests.generate
