@@ -133,7 +133,8 @@ def _checked_fleet(
         return Manifest.model_validate({"apps": apps, **fleet}), []
     except ValidationError as error:
         findings = findings_of(error, (), _KNOWN_FLEET)
-    wrong = {finding.at[0] for finding in findings if finding.at}
+        # Of all errors, also those that are too many to be told.
+        wrong = {details["loc"][0] for details in error.errors(include_url=False) if details["loc"]}
     sound = {key: value for key, value in fleet.items() if key not in wrong}
     return Manifest.model_validate({**_SAMPLE, **sound, "apps": apps}), findings
 

@@ -270,6 +270,14 @@ def test_checking_stops_after_so_many_problems_with_the_apps(tmp_path: Path) -> 
     )
 
 
+def test_a_key_whose_problems_are_too_many_does_not_hide_that_another_is_wrong(
+    tmp_path: Path,
+) -> None:
+    group = "{" + ", ".join(f"k{i}: x" for i in range(MAX_FINDINGS + 10)) + "}"
+    text = f"{HEAD}groups: [{group}]\nlimits: {{in_flight: 0}}\napps: [{{app_id: '1'}}]\n"
+    assert problems(written(tmp_path, text))[0] == "m.yaml:6:10: groups[0].name: is missing"
+
+
 @pytest.mark.slow
 def test_what_layers_add_up_to_is_bounded(tmp_path: Path) -> None:
     """Two hundred groups of 200 KiB each made every app one of 40 MiB."""

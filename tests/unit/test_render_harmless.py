@@ -45,7 +45,19 @@ from fleetdeploy.cli.watching import LogObserver, _logger
 from fleetdeploy.core.credentials import AppCredential, Consent, TpCredential
 from fleetdeploy.core.diagnosis import AppCheckup, Check, State, diagnose
 from fleetdeploy.core.plan import ManifestRef, OnlineNote, Plan
-from fleetdeploy.core.records import AnyAppRecord, ErrorNote, HaltCause, RunHalted, RunRecord
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    Asked,
+    ErrorNote,
+    HaltCause,
+    PauseLifted,
+    RunHalted,
+    RunPaused,
+    RunRecord,
+    WaveApproved,
+    WaveOpened,
+    WaveSettled,
+)
 from fleetdeploy.core.summary import ManifestNote, Status, summarise
 from fleetdeploy.errors import ClientMustAct, ExitCode, ManifestInvalid, Problem, UsageInvalid
 from fleetdeploy.model import Package
@@ -53,6 +65,7 @@ from fleetdeploy.ports import Call, CallResult
 from fleetdeploy.receiver.results import Kind, Result
 from tests.builders import (
     HOSTILE,
+    START,
     blocked,
     make_entries,
     make_plan,
@@ -117,7 +130,14 @@ def note_of(text: str) -> ErrorNote:
 
 def records_of(text: str) -> list[RunRecord | AnyAppRecord]:
     halt = RunHalted(cause=HaltCause.PLATFORM, error=note_of(text), calls={text: 1})
-    return [*blocked(f"1{whole(text)}", note_of(text)), halt]
+    asked = Asked(order=text, at=START, who=text, host=text, reason=text)
+    steered: list[RunRecord] = [
+        WaveOpened(wave=text),
+        RunPaused(asked=asked),
+        PauseLifted(asked=asked),
+    ]
+    ended: list[RunRecord] = [WaveSettled(wave=text), WaveApproved(wave=text, asked=asked), halt]
+    return [*steered, *blocked(f"1{whole(text)}", note_of(text)), *ended]
 
 
 def status_of(text: str) -> Status:
@@ -265,7 +285,7 @@ def test_hostile_text_does_no_harm_in_a_log(nasty: str, as_json: bool) -> None:
         log.recorded(entry)
     log.called(Call("upload", text, CallResult.REFUSED, 0.1, text))
     log.pushed(Result(Kind.FAILED, text, text))
-    assert len(lines) == 7
+    assert len(lines) == len(records_of(text)) + 3
     assert [line for line in lines if acting_in(line)] == []
     if as_json:
         assert json.loads(lines[-1])["detail"] == text
