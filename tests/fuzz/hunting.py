@@ -20,6 +20,8 @@ SECONDS_MAX: Final = 5.0
 MEMORY_MAX: Final = 4 * 1024**3
 """Of address space, for the whole hunt."""
 POOL_MAX: Final = 5_000
+KEPT_MAX: Final = 4096
+"""Bytes of an input that others are made of: large ones make large ones, and the hunt slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ class Hunt:
         self.begun_with = len(self.edges)
         while time.monotonic() - started < seconds:
             data = mutated(self.rng.choice(self.pool), self.rng, self.pool)
-            if self.take(data) and len(self.pool) < POOL_MAX:
+            if self.take(data) and len(data) <= KEPT_MAX and len(self.pool) < POOL_MAX:
                 self.pool.append(data)
         self.seconds = time.monotonic() - started
 
