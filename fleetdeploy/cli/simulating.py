@@ -12,7 +12,7 @@ import click
 
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.process import Interrupts
-from fleetdeploy.cli.render.layout import safe_json
+from fleetdeploy.cli.render.layout import harmless_json
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.simulator.faults import Faults, even_faults
 from fleetdeploy.simulator.pusher_http import pushing
@@ -107,7 +107,7 @@ def simulate_command(
             use = _how_to_use(url, tokens_out, len(world.app_ids))
             rotate = _how_to_rotate(credentials_out, env_out)
             await _until_signal(interrupts, lambda: desk.say(use + rotate))
-        desk.print(safe_json(json.dumps(report(world), ensure_ascii=False, indent=2)))
+        desk.print(harmless_json(report(world), indent=2))
         return ExitCode.OK
 
     return anyio.run(run)

@@ -1,6 +1,5 @@
 """Who looks on while a run goes: a live view or progress lines for people, a log for machines."""
 
-import json
 import logging
 import sys
 from collections.abc import AsyncGenerator, Callable
