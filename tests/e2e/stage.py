@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
-from subprocess import DEVNULL, Popen, TimeoutExpired
+from subprocess import Popen, TimeoutExpired
 from typing import Final, TypeAlias, TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
@@ -31,10 +31,14 @@ from fleetdeploy.simulator.report import report
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.server import serve
 from fleetdeploy.simulator.world import World
+from tests.e2e.nursery import Birth, Child, nursery
 
 T = TypeVar("T")
 
 Document: TypeAlias = dict[str, object]
+Descriptors: TypeAlias = tuple[int, int, int]
+"""stdin, stdout and stderr."""
+Starter: TypeAlias = "Callable[[Descriptors], Popen[bytes] | Child]"
 
 LIMIT_S: Final = 45.0
 """No command here takes a tenth of this on an idle machine."""
@@ -89,7 +93,7 @@ class Result:
 class Command:
     """A command that was started; see `Stage.start`."""
 
-    def __init__(self, process: "Popen[bytes]", out: Path, err: Path) -> None:
+    def __init__(self, process: "Popen[bytes] | Child", out: Path, err: Path) -> None:
         self._process = process
         self._out = out
         self._err = err
@@ -126,11 +130,11 @@ class Command:
         while not (value := condition()):
             assert time.monotonic() < deadline, f"has not come within {limit_s:g} s:\n{self.err()}"
             # Doubles as the pause between two looks.
-            ended = self._returned(TICK_S)
+            ended = self.ends_within(TICK_S)
             assert not ended or condition(), f"ended too early:\n{self.err()}"
         return value
 
-    def _returned(self, within_s: float) -> bool:
+    def ends_within(self, within_s: float) -> bool:
         try:
             self._process.wait(within_s)
         except TimeoutExpired:
@@ -223,7 +227,11 @@ class Stage:
     settings: dict[str, str] = field(default_factory=dict)
     commands: list[Command] = field(default_factory=list)
     numbers: Iterator[int] = field(default_factory=count)
-    writes_bytecode: bool = True
+    fresh: bool = False
+    """Whether each command is a new interpreter; a child of the nursery begins much sooner."""
+    nursery: str = "tests.e2e.nursery"
+    besides: dict[str, str] = field(default_factory=dict)
+    """What a command sees beside its settings."""
 
     @property
     def state(self) -> Path:
@@ -261,11 +269,12 @@ class Stage:
         `terminal` and `stdout` are descriptors that it speaks to instead of files, and `keyboard`
         is one that it reads.
         """
-        arguments = ["-m", "fleetdeploy", *words]
-        where = self.directory if cwd is None else cwd
-        return self._launch(
-            arguments, self.environment(settings), where, (terminal, stdout, keyboard)
-        )
+        seen, where = self.environment(settings), self.directory if cwd is None else cwd
+        given = (keyboard, stdout, terminal)
+        if self.fresh or given != (None, None, None):
+            return self._begin(self._interpreter(["-m", "fleetdeploy", *words], seen, where), given)
+        birth = Birth(words, seen, str(where))
+        return self._begin(partial(nursery(self.nursery).start, birth))
 
     def several(self, *commands: Sequence[str]) -> list[Result]:
         """Run commands that only look or are refused, one after the other in one process.
@@ -274,7 +283,8 @@ class Stage:
         """
         base = self.directory / f"several-{next(self.numbers)}"
         arguments = ["-c", SEVERAL, json.dumps(commands), str(base)]
-        told = self._launch(arguments, self.environment({}), self.directory).end()
+        start = self._interpreter(arguments, self.environment({}), self.directory)
+        told = self._begin(start).end()
         assert told.code == 0, told.err
         return [
             Result(
@@ -285,25 +295,36 @@ class Stage:
             for number in range(len(commands))
         ]
 
-    def _launch(
-        self,
-        arguments: Sequence[str],
-        environment: Mapping[str, str],
-        cwd: Path,
-        descriptors: tuple[int | None, int | None, int | None] = (None, None, None),
-    ) -> Command:
-        terminal, stdout, keyboard = descriptors
-        number = next(self.numbers)
-        out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
-        with out.open("wb") as to_out, err.open("wb") as to_err:
-            process = Popen(  # noqa: S603 - our own interpreter and our own words
+    def _interpreter(
+        self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path
+    ) -> "Starter":
+        def start(descriptors: Descriptors) -> "Popen[bytes]":
+            stdin, stdout, stderr = descriptors
+            return Popen(  # noqa: S603 - our own interpreter and our own words
                 [sys.executable, *arguments],
-                stdin=DEVNULL if keyboard is None else keyboard,
-                stdout=to_out if stdout is None else stdout,
-                stderr=to_err if terminal is None else terminal,
+                stdin=stdin,
+                stdout=stdout,
+                stderr=stderr,
                 env=environment,
                 cwd=cwd,
             )
+
+        return start
+
+    def _begin(
+        self, start: "Starter", given: tuple[int | None, int | None, int | None] = (None,) * 3
+    ) -> Command:
+        """Start a process; what of stdin, stdout and stderr is not given is nothing, or a file."""
+        number = next(self.numbers)
+        out, err = self.directory / f"{number:03}.out", self.directory / f"{number:03}.err"
+        with ExitStack() as open_files:
+            nothing = open_files.enter_context(Path(os.devnull).open("rb"))
+            to_out, to_err = (open_files.enter_context(path.open("wb")) for path in (out, err))
+            stdin, stdout, stderr = (
+                file.fileno() if descriptor is None else descriptor
+                for file, descriptor in zip((nothing, to_out, to_err), given, strict=True)
+            )
+            process = start((stdin, stdout, stderr))
         command = Command(process, out, err)
         self.commands.append(command)
         return command
@@ -314,10 +335,11 @@ class Stage:
         return {
             "PATH": os.environ["PATH"],
             # A command that may not write files of any size would leave torn bytecode behind.
-            **({} if self.writes_bytecode else {"PYTHONDONTWRITEBYTECODE": "1"}),
+            "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": str(self.directory),
             "TMPDIR": str(self.directory),
             **{f"FLEETDEPLOY_{name}": value for name, value in ours.items() if value},
+            **self.besides,
         }
 
     def manifest(self, *, name: str = "fleet.yaml", **changes: object) -> str:

@@ -106,7 +106,7 @@ def test_a_full_disk_takes_the_notices_from_a_run_and_nothing_else(tmp_path: Pat
 
 def test_j1_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path: Path) -> None:
     with open_stage(tmp_path, apps=APPS) as stage:
-        stage.writes_bytecode = False
+        stage.fresh = True
         command = stage.start("run", stage.manifest(), "-q")
         resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (ROOM // 2, ROOM // 2))
         result = command.end()
@@ -117,7 +117,7 @@ def test_j1_a_limit_on_the_size_of_files_is_like_a_full_disk(tmp_path: Path) -> 
 
 def test_a_disk_without_room_for_the_plan_sends_nothing(tmp_path: Path) -> None:
     with open_stage(tmp_path, apps=APPS) as stage:
-        stage.writes_bytecode = False
+        stage.fresh = True
         command = stage.start("run", stage.manifest(), "-q")
         resource.prlimit(command.pid, resource.RLIMIT_FSIZE, (4096, 4096))
         result = command.end()
