@@ -26,11 +26,13 @@ from fleetdeploy.receiver.limits import Address
 from fleetdeploy.storage.archive import (
     Recorded,
     fold,
+    left_open_before,
     newer_owners,
     open_apps,
     read_run,
     supersede,
 )
+from fleetdeploy.storage.locks import Holder
 from fleetdeploy.storage.run_dir import RunDir, StateDir
 
 
@@ -106,6 +108,8 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
             check_no_live_run(state_dir, open_apps(state), own=recorded.run.run_id)
             _check_halt(recorded, state, manner)
         await _say_we_go_on(journal, recorded.plan, state, manner)
+        if not state.waves_opened:
+            await _close_older(state_dir, recorded, holder)
         yield Seat(recorded.run, recorded.plan, state, journal, contents.torn_bytes)
 
 
@@ -183,6 +187,13 @@ async def _say_we_go_on(journal: Journal, plan: Plan, state: RunState, manner: M
         override_reason=manner.override_reason,
     )
     state.apply(await journal.append(record))
+
+
+async def _close_older(state_dir: StateDir, recorded: Recorded, holder: Holder) -> None:
+    """Close what this run has taken over, in case it was killed before it could."""
+    app_ids = [app.app_id for app in recorded.plan.apps]
+    for older in left_open_before(state_dir, recorded.run.run_id, app_ids):
+        await supersede(older, recorded.run.run_id, app_ids, SystemClock(), holder)
 
 
 def _check_halt(recorded: Recorded, state: RunState, manner: Manner) -> None:

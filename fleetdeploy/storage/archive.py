@@ -241,6 +241,24 @@ async def _close_apps(journal: Journal, state: RunState, by: str, taken: frozens
         await journal.append(RunFinished(superseded_by=by))
 
 
+def left_open_before(
+    state_dir: StateDir, run_id: str, app_ids: Iterable[str]
+) -> Iterator[Recorded]:
+    """Yield the runs older than this one that are not alive and have some of these apps open.
+
+    One that cannot be read is passed over: nobody can go on with it either.
+    """
+    wanted = frozenset(app_ids)
+    ids = state_dir.runs()
+    for older in ids[ids.index(run_id) + 1 :]:
+        try:
+            recorded = read_run(state_dir.run(older))
+        except FleetError:
+            continue
+        if not recorded.alive and not wanted.isdisjoint(open_apps(recorded.state)):
+            yield recorded
+
+
 def newer_owners(state_dir: StateDir, recorded: Recorded) -> Mapping[str, set[str]]:
     """Return which newer runs plan apps that this run has not finished, by run id.
 

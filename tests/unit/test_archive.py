@@ -23,6 +23,7 @@ from fleetdeploy.storage.archive import (
     fold,
     latest,
     latest_unfinished,
+    left_open_before,
     look_back,
     newer_owners,
     read_plan,
@@ -215,3 +216,18 @@ async def test_a_run_knows_which_newer_ones_have_its_open_apps(state_dir: StateD
     await leave(state_dir, plan_of("20260102-0000-aaaa", ONE))
     await leave(state_dir, plan_of("20260103-0000-aaaa", ONE, TWO))
     assert newer_owners(state_dir, read_run(run)) == {"20260103-0000-aaaa": {TWO}}
+
+
+@pytest.mark.anyio
+async def test_only_older_dead_runs_that_share_an_open_app_are_left_open_before_a_run(
+    state_dir: StateDir,
+) -> None:
+    alive = await leave(state_dir, plan_of("20260101-0000-aaaa"))
+    await leave(state_dir, plan_of("20260101-0001-aaaa", ONE), [*released(ONE)])
+    await leave(state_dir, plan_of("20260101-0002-aaaa", TWO))
+    await leave(state_dir, plan_of("20260101-0003-aaaa", ONE))
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE))
+    await leave(state_dir, plan_of("20260103-0000-aaaa", ONE))
+    with alive.lock(HOLDER):
+        found = list(left_open_before(state_dir, "20260102-0000-aaaa", [ONE]))
+    assert [older.run.run_id for older in found] == ["20260101-0003-aaaa"]
