@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-kill test check lint types docs soak fuzz bench generate clean
+.PHONY: help demo demo-kill test check lint types docs soak fuzz crash bench generate clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -47,6 +47,9 @@ soak: $(READY) ## seeded nights until MINUTES are up (default 10)
 
 fuzz: $(READY) ## hostile inputs until MINUTES are up (default 5), for all targets or for ONLY
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(ONLY),--only $(ONLY))
+
+crash: $(READY) ## the real command line killed KILLS times (default 500)
+	@$(BIN)/python -m tests.crash.real --kills $(or $(KILLS),500)
 
 generate: $(READY) ## write the JSON Schemas and the generated docs from the code
 	@$(BIN)/python -m tests.generate

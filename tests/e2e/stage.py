@@ -31,7 +31,7 @@ from fleetdeploy.simulator.report import report
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.server import serve
 from fleetdeploy.simulator.world import World
-from tests.e2e.nursery import Birth, Child, nursery
+from tests.e2e.nursery import ROOT, Birth, Child, nursery
 
 T = TypeVar("T")
 
@@ -334,6 +334,8 @@ class Stage:
         ours = {**self.settings, **settings}
         return {
             "PATH": os.environ["PATH"],
+            # What is tested is the code beside these tests, whatever is installed.
+            "PYTHONPATH": str(ROOT),
             # A command that may not write files of any size would leave torn bytecode behind.
             "PYTHONDONTWRITEBYTECODE": "1",
             "HOME": str(self.directory),

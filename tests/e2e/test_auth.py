@@ -389,6 +389,8 @@ def test_kills_in_the_middle_of_many_rotations_lose_and_spend_nothing(tmp_path: 
                 secrets.update((pair.access_token, pair.refresh_token))
 
         note()
+        # Only an interpreter of its own has a command line of its own.
+        stage.fresh = True
         for goal in (3, 5):
             command = stage.start("auth", "refresh", "--all", "-vv")
             calls = stage.platform.calls() + goal
@@ -397,6 +399,7 @@ def test_kills_in_the_middle_of_many_rotations_lose_and_spend_nothing(tmp_path: 
             assert not any(secret.encode() in seen for secret in secrets)
             command.kill()
             note()
+        stage.fresh = False
         for _ in range(2):
             code = consent(stage, FIRST)
             secrets.add(code)

@@ -52,7 +52,10 @@ def test_no_token_is_in_any_output_file_or_command_line(tmp_path: Path) -> None:
         manifest = stage.manifest()
         tokens = list(stage.platform.world.tokens.values())
         killed_after(stage, 30, "run", manifest, "-vv", "--run-id", "night")
+        # Only an interpreter of its own has a command line of its own.
+        stage.fresh = True
         command = stage.start("resume", "-vv")
+        stage.fresh = False
         command.until(lambda: stage.lines() > 40)
         seen = Path(f"/proc/{command.pid}/cmdline").read_bytes()
         seen += Path(f"/proc/{command.pid}/environ").read_bytes()
@@ -148,18 +151,30 @@ class Agency:
             "LOG_LEVEL": "debug",
         }
 
-    def check_unseen(self) -> None:
-        """Search every file, and what `ps` shows of the processes that run."""
+    def needles(self) -> set[bytes]:
+        """Return every secret there is so far, in all its forms."""
         tickets = [self.desk.ticket_text(number) for number in range(3)]
         planted = {*PLANTED.values(), STORE_KEY, WRONG_CLIENT_ID, self.desk.client_id, *tickets}
         secrets = planted | self._witness.seen | set(self.stage.platform.world._grants)
         assert len(secrets) > 2 * AGENCY_APPS + len(planted)
-        needles = {form for piece in pieces(secrets) for form in forms(piece)}
-        written = [path for path in self.stage.directory.rglob("*") if path.is_file()]
-        written += [Path(f"/proc/{one.pid}/cmdline") for one in self.stage.running()]
-        for path in written:
-            # What SQLite keeps beside its files, and a process, may be gone by now.
-            with suppress(FileNotFoundError, ProcessLookupError):
+        return {form for piece in pieces(secrets) for form in forms(piece)}
+
+    def check_unseen_in_ps(self) -> None:
+        """Search the command lines of the processes that run."""
+        needles, lines = self.needles(), []
+        for one in self.stage.running():
+            line = Path(f"/proc/{one.pid}/cmdline").read_bytes()
+            assert not any(needle in line for needle in needles), line
+            lines.append(line)
+        assert all(b"fleetdeploy" in line and b"nursery" not in line for line in lines)
+        assert len(lines) > 1
+
+    def check_unseen(self) -> None:
+        """Search every file that was ever written and not removed."""
+        needles = self.needles()
+        for path in self.stage.directory.rglob("*"):
+            # What SQLite keeps beside its files may be gone by now.
+            with suppress(FileNotFoundError, IsADirectoryError):
                 data = path.read_bytes()
                 assert not any(needle in data for needle in needles), path
 
@@ -185,9 +200,11 @@ def play_a_night(agency: Agency, listen: Command) -> None:
     stage, first = agency.stage, agency.stage.app_ids[0]
     platform, world = stage.platform, stage.platform.world
     words = ["run", stage.manifest(), "-vv", "--run-id", "night", "--listen", "127.0.0.1:0"]
+    stage.fresh = True
     run = stage.start(*words, LOG_FORMAT="json")
+    stage.fresh = False
     run.until(lambda: stage.lines() > 12)
-    agency.check_unseen()
+    agency.check_unseen_in_ps()
     run.kill()
     platform.portal.call(agency.desk.void_tp_tokens)
     for app_id in stage.app_ids[1:3]:
@@ -209,7 +226,9 @@ def test_no_secret_of_an_agency_or_its_clients_is_seen_anywhere(tmp_path: Path) 
         file = export(stage)
         assert stage.run("auth", "import", file, "-vv").code == 0
         Path(file).unlink()
+        stage.fresh = True
         listen = stage.start(*LISTEN, "-vv")
+        stage.fresh = False
         url = listen.receiver()
         with stage.platform.pushing(url):
             post(url, body_of(stage, notice(1), token=NOBODY))
@@ -225,6 +244,7 @@ def test_no_secret_of_an_agency_or_its_clients_is_seen_anywhere(tmp_path: Path) 
                 ["explain", "night", first, "-vv"],
                 ["packages", first, "-vv"],
             )
+            # While the receiver lives, its database has files beside it that go with it.
             ours.check_unseen()
             told.append(ended(listen))
         ours.check_unseen()
