@@ -166,6 +166,9 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str], rollout: str = "") ->
             unreadable.append(recorded)
             doubted |= unseen  # whatever it did a moment ago, it cannot say
             continue
+        if not recorded.contents.started:
+            # It sent nothing, and knows nothing of what an older run that went on sent since.
+            continue
         if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
             open_runs.append(recorded)
         # Only the newest run that knows an app can have left it in doubt: it settled the others.

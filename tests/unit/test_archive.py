@@ -20,6 +20,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
 from fleetdeploy.model import Outcome, Phase, Step
 from fleetdeploy.storage.archive import (
+    HISTORY_RUNS,
     fold,
     latest,
     latest_unfinished,
@@ -231,3 +232,16 @@ async def test_only_older_dead_runs_that_share_an_open_app_are_left_open_before_
     with alive.lock(HOLDER):
         found = list(left_open_before(state_dir, "20260102-0000-aaaa", [ONE]))
     assert [older.run.run_id for older in found] == ["20260101-0003-aaaa"]
+
+
+@pytest.mark.anyio
+async def test_runs_that_never_started_hide_neither_doubt_nor_a_run_that_is_open(
+    state_dir: StateDir,
+) -> None:
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [upload(TWO)])
+    for number in range(HISTORY_RUNS + 1):
+        plan = plan_of(f"20260102-{number:04}-aaaa")
+        state_dir.create_run(plan.run_id, plan.model_dump_json().encode())
+    before = look_back(state_dir, [ONE, TWO])
+    assert before.doubted == {TWO}
+    assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
