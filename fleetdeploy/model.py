@@ -25,6 +25,10 @@ class Step(StrEnum):
     WITHDRAW = "withdraw"
     AWAIT_WITHDRAW = "await_withdraw"
 
+    def submits(self, *, direct_commit: bool) -> bool:
+        """Whether it hands a package to the reviewers; an upload with `directCommit` does."""
+        return self is Step.SUBMIT_AUDIT or (self is Step.UPLOAD and direct_commit)
+
 
 class Phase(StrEnum):
     """Where an app is in our state machine; see `core/lifecycle.py`."""

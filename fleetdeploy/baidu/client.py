@@ -43,6 +43,9 @@ class BaiduPlatform:
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         return await self._perform(app_id, wire.packages())
 
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        return await self._perform(app_id, wire.audit_quota())
+
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         await self._perform(app_id, wire.upload(bundle))
 
@@ -60,9 +63,6 @@ class BaiduPlatform:
 
     async def package_detail(self, app_id: str, package_id: str | None) -> Package:
         return await self._perform(app_id, wire.package_detail(package_id))
-
-    async def audit_quota(self, app_id: str) -> AuditQuota:
-        return await self._perform(app_id, wire.audit_quota())
 
     async def app_info(self, app_id: str) -> AppInfo:
         return await self._perform(app_id, wire.app_info())

@@ -21,6 +21,7 @@ from fleetdeploy.core.diagnosis import (
     worst,
 )
 from fleetdeploy.core.library import TEMPLATE_GONE, TEMPLATE_HINT, Library
+from fleetdeploy.core.quota import REFUSED, WEEK
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
 from fleetdeploy.model import AppInfo, AuditQuota, Category
 
@@ -45,7 +46,6 @@ _PASSED, _IN_REVIEW, _FAILED = 1, 2, 3
 _NAME_IN_REVIEW: Final = 1
 _CATEGORY_IN_REVIEW, _CATEGORY_PASSED = 1, 2
 _FEE_UNPAID: Final = 7
-_WEEK: Final = 2
 
 _SCOPE_CODES: Final = frozenset(
     {"platform.scope_missing", "platform.account_not_permitted", "platform.no_permission"}
@@ -287,12 +287,12 @@ def _quota(seen: AppSeen) -> Check:
             return of_error("quota", quota, about=seen.app_id, state=State.UNKNOWN)
         case AuditQuota(remaining=None):
             return fine("quota", "audits are not limited")
-    period = "this week" if quota.quota_type == _WEEK else "in this period"
+    period = "this week" if quota.quota_type == WEEK else "in this period"
     if quota.remaining:
         return fine("quota", f"{quota.remaining} of {quota.total} submissions left {period}")
     return _bad(
         "quota",
-        "platform.audit_quota_used_up",
+        REFUSED,
         f"no submission is left {period}",
         "run again when the new period starts",
     )

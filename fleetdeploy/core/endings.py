@@ -91,6 +91,12 @@ REJECTED = Ending(
     "app ends `rejected`",
     "mend what the reviewer names, then run again",
 )
+QUOTA_USED_UP = Ending(
+    "audit.quota_used_up",
+    "the app's submissions of this period are used up",
+    "asks before each submission and sends nothing; app ends `blocked`",
+    "run again when a new period has begun; `fleetdeploy doctor` shows what is left",
+)
 WITHDRAWN = Ending(
     "audit.withdrawn",
     "the package went back from audit without a verdict",
@@ -249,6 +255,7 @@ ENDINGS = (
     RELEASE_NOT_VISIBLE,
     NO_EFFECT,
     REJECTED,
+    QUOTA_USED_UP,
     WITHDRAWN,
     FOREIGN_IN_AUDIT,
     GONE,

@@ -146,11 +146,10 @@ class Calendar:
     release: Hours = ALWAYS
 
     def hours_of(self, step: Step, *, direct_commit: bool) -> Hours:
-        """Return when a step may be sent; an upload with `directCommit` submits."""
+        """Return when a step may be sent."""
         if step is Step.RELEASE:
             return self.release
-        submits = step is Step.SUBMIT_AUDIT or (step is Step.UPLOAD and direct_commit)
-        return self.submit if submits else ALWAYS
+        return self.submit if step.submits(direct_commit=direct_commit) else ALWAYS
 
 
 def parse_window(text: str) -> Window:

@@ -14,6 +14,7 @@ from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
 from fleetdeploy.core.polling import backoff_s
+from fleetdeploy.core.quota import REFUSED, quota_end, told
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -26,13 +27,14 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.clearance import Clearance
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Lookout, Patience
 from fleetdeploy.engine.scheduler import PARKED, Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
-from fleetdeploy.model import Outcome, Package, Phase, Step
+from fleetdeploy.model import AuditQuota, Outcome, Package, Phase, Step
 from fleetdeploy.ports import Platform
 
 FRESH_S = 15.0
@@ -85,6 +87,7 @@ class Pipeline:
         lookout: Lookout,
         *,
         clearance: Clearance[Flight],
+        allowance: Allowance,
         rng: Random,
     ) -> None:
         self._platform = platform
@@ -93,6 +96,7 @@ class Pipeline:
         self._policy = policy
         self._lookout = lookout
         self._clearance = clearance
+        self._allowance = allowance
         self._rng = rng
         self.held: dict[Flight, Step] = {}
         self.parked: dict[Flight, Step] = {}
@@ -178,11 +182,30 @@ class Pipeline:
         return None
 
     async def _perform(self, flight: Flight, intent: StepStarted) -> Next | None:
-        """Send a request that changes something: intent first, then the call, then its result."""
+        """Take a step that changes something, once it may be taken and would not be in vain."""
         if self._steering.stopping:
             return Next(0.0, urgent=True)
         if pause := self._hold(flight, intent.step):
             return pause
+        quota = None
+        if intent.step.submits(direct_commit=flight.target.bundle.direct_commit):
+            try:
+                quota = await self._allowance.ask(intent.app_id)
+            except PlatformError as error:
+                return await self._look_failed(flight, error)
+            if (end := quota_end(intent.app_id, quota, self._allowance.now)) is not None:
+                return await self._note(flight, end)
+        return await self._send(flight, intent, quota)
+
+    async def _send(
+        self, flight: Flight, intent: StepStarted, quota: AuditQuota | None
+    ) -> Next | None:
+        """Send a request that changes something: intent first, then the call, then its result.
+
+        `quota` is what was read before a submission.
+        """
+        if self._steering.stopping:  # since the quota was read
+            return Next(0.0, urgent=True)
         await self._ledger.append(intent)
         flight.absent_since = None
         flight.uploaded_here = flight.uploaded_here or intent.step is Step.UPLOAD
@@ -190,7 +213,10 @@ class Pipeline:
         try:
             await self._call(flight.target, intent)
         except PlatformError as error:
-            return await self._step_failed(flight, intent, error)
+            note = error_note(error)
+            if error.code == REFUSED and quota is not None:
+                note = told(note, quota, self._allowance.now)
+            return await self._step_failed(flight, intent, error, note)
         record = StepSucceeded(app_id=intent.app_id, step=intent.step, attempt=intent.attempt)
         await self._ledger.append(record)
         self._note_phase(flight)
@@ -239,10 +265,9 @@ class Pipeline:
                 raise AssertionError(f"{intent.step} is not sent")
 
     async def _step_failed(
-        self, flight: Flight, intent: StepStarted, error: PlatformError
+        self, flight: Flight, intent: StepStarted, error: PlatformError, note: ErrorNote
     ) -> Next | None:
         """Record what the error proves, and do what its remedy says."""
-        note = error_note(error)
         if error.remedy is Remedy.RECONCILE:
             doubted = StepDoubted(
                 app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
@@ -255,7 +280,7 @@ class Pipeline:
         )
         await self._ledger.append(failed)
         self._note_phase(flight)
-        return await self._give_in(flight, error)
+        return await self._give_in(flight, error, note)
 
     async def _look_failed(self, flight: Flight, error: PlatformError) -> Next | None:
         """Go on after a look that failed: nothing is known, so nothing is recorded but an end.
@@ -263,27 +288,27 @@ class Pipeline:
         Also an app in doubt may end here: the next run's look will tell what became of it.
         """
         flight.looks_failed += 1
-        return await self._give_in(flight, error)
+        return await self._give_in(flight, error, error_note(error))
 
-    async def _give_in(self, flight: Flight, error: PlatformError) -> Next | None:
+    async def _give_in(self, flight: Flight, error: PlatformError, note: ErrorNote) -> Next | None:
         """End, pause or halt, after an error that had no effect on the platform."""
         match error.remedy:
             case Remedy.RETRY | Remedy.WAIT | Remedy.RECONCILE:
                 return self._again(flight)
             case Remedy.PARK | Remedy.REFRESH:
-                await self._end(flight, Outcome.BLOCKED, error)
+                await self._end(flight, Outcome.BLOCKED, note)
             case Remedy.GIVE_UP:
-                await self._end(flight, Outcome.FAILED, error)
+                await self._end(flight, Outcome.FAILED, note)
             case Remedy.STOP:
                 credentials = isinstance(error, FleetRefused) and error.credentials
                 cause = HaltCause.CREDENTIALS if credentials else HaltCause.PLATFORM
-                self._steering.stop_for(cause, error_note(error))
+                self._steering.stop_for(cause, note)
             case _:
                 assert_never(error.remedy)
         return None
 
-    async def _end(self, flight: Flight, outcome: Outcome, error: PlatformError) -> None:
-        record = AppFinished(app_id=flight.target.app_id, outcome=outcome, error=error_note(error))
+    async def _end(self, flight: Flight, outcome: Outcome, error: ErrorNote) -> None:
+        record = AppFinished(app_id=flight.target.app_id, outcome=outcome, error=error)
         await self._ledger.append(record)
         self._steering.count_ends(self._ledger.state)
 

@@ -16,6 +16,7 @@ from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import RunFinished, RunStopped, StopReason
 from fleetdeploy.core.replay import RunState, is_resting
 from fleetdeploy.core.targets import Target
+from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.clearance import Budget, Clearance
 from fleetdeploy.engine.gatekeeper import Gatekeeper
 from fleetdeploy.engine.ledger import Ledger
@@ -129,6 +130,7 @@ class Rollout:
             options.policy,
             self.lookout,
             clearance=self._clearance,
+            allowance=Allowance(platform, gauges.clock),
             rng=rng,
         )
 

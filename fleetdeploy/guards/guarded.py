@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from fleetdeploy.errors import Remedy
 from fleetdeploy.guards.paced import Paced
-from fleetdeploy.model import AuditNote, Bundle, Package
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package
 from fleetdeploy.ports import Platform, TokenSource
 
 T = TypeVar("T")
@@ -30,6 +30,9 @@ class GuardedPlatform:
 
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         return await self.read("packages", app_id, lambda: self._platform.packages(app_id))
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        return await self.read("audit_quota", app_id, lambda: self._platform.audit_quota(app_id))
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         await self._change("upload", app_id, lambda: self._platform.upload(app_id, bundle))

@@ -7,7 +7,7 @@ queue for the pace, which may take minutes. It waits for no window: that is the 
 from fleetdeploy.core.endings import WINDOW_CLOSED
 from fleetdeploy.core.windows import Calendar
 from fleetdeploy.errors import WindowClosed
-from fleetdeploy.model import AuditNote, Bundle, Package, Step
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package, Step
 from fleetdeploy.ports import Platform, WallClock
 
 
@@ -25,6 +25,9 @@ class PunctualPlatform:
 
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         return await self._platform.packages(app_id)
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        return await self._platform.audit_quota(app_id)
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         self._check(Step.UPLOAD, direct_commit=bundle.direct_commit)

@@ -17,7 +17,7 @@ from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.run import Gauges, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
-from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus, Phase
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package, PackageStatus, Phase
 from tests.bench.parts import HEADER, Unheard
 from tests.bench.table import Figure
 from tests.simulator.harness import VirtualWall, app_ids, in_virtual_time, make_target
@@ -121,6 +121,9 @@ class AllInAudit:
             status=PackageStatus.IN_AUDIT,
         )
         return (row,)
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        raise AssertionError(f"nothing is to be submitted: {app_id}")
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         _forbidden(app_id, bundle)

@@ -49,8 +49,11 @@ CLIENTS: Mapping[str, tuple[Mapping[str, object], Phase]] = {
 }
 """Kinds of client: what is different about each, and how it has to end."""
 
-SUBMITTED_BY_HAND = {"name", "category", "category_in_review", "quota"}
-"""What keeps a package out of audit; the platform says so only to those who ask for one."""
+SUBMITTED_BY_HAND = {"name", "category", "category_in_review"}
+"""What keeps a package out of audit; the platform says so only to those who ask for one.
+
+The quota is not among these: it is asked for before the upload.
+"""
 
 NEEDS_ANOTHER_UPLOAD = {"build_fails_twice", "build_fails_oddly", "build_never_works"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.records import AnyAppRecord, Entry, RunRecord, StepStarted, StepSucceeded
-from fleetdeploy.model import AuditNote, Bundle, Package, PackageStatus, Phase
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package, PackageStatus, Phase
 from fleetdeploy.ports import Journal, Platform
 from fleetdeploy.simulator.behaviour import Behaviour, ForeignPackage
 from fleetdeploy.simulator.endpoints import Endpoint
@@ -29,6 +29,9 @@ class Through:
 
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         return await self.inner.packages(app_id)
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        return await self.inner.audit_quota(app_id)
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         await self.inner.upload(app_id, bundle)

@@ -22,7 +22,7 @@ from fleetdeploy.guards.guarded import GuardedPlatform
 from fleetdeploy.guards.paced import PREPARATIONS, Paced
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.guards.retry import RetryLimits
-from fleetdeploy.model import AuditNote, Bundle, Package
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package
 from fleetdeploy.ports import Platform
 from tests.unit.core_builders import APP, make_bundle, make_row
 
@@ -81,6 +81,10 @@ class Stub:
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         await self._answer("packages", app_id)
         return (make_row(3),)
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        await self._answer("audit_quota", app_id)
+        return AuditQuota(2, 3, 1)
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         assert bundle == make_bundle()
@@ -159,6 +163,12 @@ async def test_a_read_is_passed_on_and_answered() -> None:
     stub = Stub()
     assert await guard(stub)[0].packages(APP) == (make_row(3),)
     assert stub.calls == [("packages", APP)]
+
+
+async def test_the_audit_quota_is_a_read_like_any() -> None:
+    stub = Stub(AnswerLost("a", "x"))
+    assert await guard(stub)[0].audit_quota(APP) == AuditQuota(2, 3, 1)
+    assert stub.calls == [("audit_quota", APP)] * 2
 
 
 @pytest.mark.parametrize("name", CHANGES)

@@ -10,7 +10,7 @@ from fleetdeploy.core.windows import Calendar, Hours, parse_window
 from fleetdeploy.engine.opening import Opening
 from fleetdeploy.errors import ExitCode, Remedy, UsageInvalid, WindowClosed
 from fleetdeploy.guards.punctual import PunctualPlatform
-from fleetdeploy.model import AuditNote, Bundle, Package, Step, Until
+from fleetdeploy.model import AuditNote, AuditQuota, Bundle, Package, Step, Until
 from tests.builders import make_rules
 from tests.unit.core_builders import (
     APP,
@@ -47,6 +47,10 @@ class Counted:
     async def packages(self, app_id: str) -> tuple[Package, ...]:
         self.calls.append(f"packages {app_id}")
         return ()
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        self.calls.append(f"audit_quota {app_id}")
+        return AuditQuota(2, 3, 1)
 
     async def upload(self, app_id: str, bundle: Bundle) -> None:
         self.calls.append(f"upload {app_id} {bundle.direct_commit}")
@@ -116,10 +120,12 @@ async def test_nothing_leaves_outside_its_hours_and_what_is_free_always_passes()
     with pytest.raises(WindowClosed):
         await punctual.release("1", "2")
     await punctual.packages("1")
+    assert await punctual.audit_quota("1") == AuditQuota(2, 3, 1)
     await punctual.upload("1", make_bundle())
     await punctual.rollback("1", "2")
     await punctual.withdraw("1", "2")
-    assert platform.calls == ["packages 1", "upload 1 False", "rollback 1 2", "withdraw 1 2"]
+    free = ["packages 1", "audit_quota 1", "upload 1 False", "rollback 1 2", "withdraw 1 2"]
+    assert platform.calls == free
 
 
 @pytest.mark.anyio
