@@ -185,6 +185,7 @@ Endpoint = Literal[
     "templates",
     "pushes",
 ]
+Priority = Annotated[int, Field(ge=-1000, le=1000)]
 Rate = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
 """Calls per second. The bound is far above what the platform may bear; it finds slips."""
 

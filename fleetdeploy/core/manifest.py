@@ -19,6 +19,7 @@ from fleetdeploy.core.fields import (
     Labels,
     Line,
     Match,
+    Priority,
     Rate,
     Text,
     Version,
@@ -66,6 +67,10 @@ class Overrides(Part):
     ext_json: ExtJson | None = Field(
         default=None,
         description="Merged by JSON Merge Patch (RFC 7396): null removes a key, a list replaces.",
+    )
+    priority: Priority | None = Field(
+        default=None,
+        description="Who goes first where there is not enough for all: the higher; 0 by default.",
     )
 
 

@@ -80,7 +80,7 @@ class PlannedApp(Value):
     `unknown` lists what could not be known. `in_doubt_before`: an earlier run died in the middle
     of a step, so that silence of the platform proves nothing yet. `known_cause` is what the app's
     last run ended it with, where others may share it. `undo` is the package that is to be taken
-    back, in a plan of a run that does so.
+    back, in a plan of a run that does so. Of a higher `priority` are those who go first.
     """
 
     app_id: str
@@ -106,6 +106,7 @@ class PlannedApp(Value):
     in_doubt_before: bool = False
     known_cause: Cause | None = None
     undo: Undo | None = None
+    priority: int = 0
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -117,7 +118,9 @@ class PlannedApp(Value):
             audit=AuditNote(self.audit_content, self.audit_remark),
             direct_commit=self.direct_commit,
         )
-        return Target(self.app_id, self.name, self.labels, self.wave, bundle, self.undo)
+        return Target(
+            self.app_id, self.name, self.labels, self.wave, bundle, self.undo, self.priority
+        )
 
 
 class ManifestRef(Value):
@@ -212,13 +215,11 @@ def _digest(plan: Plan) -> str:
     silent = {name for name in LATER_RULES if getattr(plan.rules, name) in (None, ())}
     exclude: dict[str, Any] = {"digest": True, "notes": True, "rules": silent}
     apart = {"undo"} if plan.run_kind is RunKind.ROLLOUT else set()
-    if not plan.known_causes():
-        apart.add("known_cause")
+    for name in ("known_cause", "priority"):
+        if not any(getattr(app, name) for app in plan.apps):
+            apart.add(name)
     exclude["apps"] = {"__all__": apart}
-    if plan.run_kind is RunKind.ROLLOUT:
-        exclude["of_run"] = True
-    if plan.so_far is None:
-        exclude["so_far"] = True
+    exclude |= {name: True for name in ("of_run", "so_far") if getattr(plan, name) is None}
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
 
@@ -325,6 +326,7 @@ def planned_from(target: Target, **fields: object) -> PlannedApp:
             "audit_remark": bundle.audit.remark,
             "direct_commit": bundle.direct_commit,
             "undo": target.undo,
+            "priority": target.priority,
             **fields,
         }
     )

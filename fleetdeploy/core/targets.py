@@ -51,6 +51,7 @@ class Target:
     wave: str
     bundle: Bundle
     undo: Undo | None = None
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ class _Draft:
     version: str
     description: str
     audit: AuditNote
+    priority: int = 0
     ext: ExtJson = field(default_factory=dict)
     origins: Mapping[str, At] = field(default_factory=dict)
 
@@ -131,6 +133,8 @@ def _overridden(draft: _Draft, layer: Overrides, at: At) -> _Draft:
         draft = replace(draft, version=layer.version)
     if layer.description is not None:
         draft = replace(draft, description=layer.description)
+    if layer.priority is not None:
+        draft = replace(draft, priority=layer.priority)
     return _said(draft, layer.ext_json, at)
 
 
@@ -189,4 +193,5 @@ def _target(app: App, draft: _Draft, wave: str, values: Mapping[str, str]) -> Ta
             audit=draft.audit,
             direct_commit=bool(_boolean(ext.get("directCommit", False))),
         ),
+        priority=draft.priority,
     )

@@ -114,5 +114,5 @@ class Clearance(Generic[Waiter]):
             return wait_s
         if self.budget.take(target.app_id):
             return 0.0
-        self.budget.queue(target.app_id, waiter)
+        self.budget.queue(target.app_id, waiter, priority=target.priority)
         return inf

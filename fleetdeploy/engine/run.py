@@ -102,7 +102,10 @@ class Rollout:
         self._calls = gauges.calls
         self._opening = gauges.opening
         self._scheduler: Scheduler[Flight] = Scheduler(
-            at_once=options.in_flight * TURNS_PER_PLACE, wait=options.wait, grace_s=options.grace_s
+            at_once=options.in_flight * TURNS_PER_PLACE,
+            wait=options.wait,
+            grace_s=options.grace_s,
+            rank=lambda flight: -flight.target.priority,
         )
         # Those whose wave is not open yet.
         self._unopened: dict[str, list[Flight]] = {}

@@ -4,10 +4,10 @@ It knows nothing of steps or the platform. An app that waits costs an entry in a
 no lock and no call slot.
 
 How it works: `run` is the only place that starts turns. It moves what is due from the heap of
-waiters to the heap of the ready, starts turns from it, urgent ones first, while there is room,
-and sleeps until a turn ends, something falls due, or somebody nudges it. A turn returns when and
-how urgently it wants to come again, or None for never. Draining starts nothing more and gives
-what is under way `grace_s` to end, then cancels it.
+waiters to the heap of the ready, starts turns from it while there is room (urgent ones first, then
+by rank, then as they came), and sleeps until a turn ends, something falls due, or somebody nudges
+it. A turn returns when and how urgently it wants to come again, or None for never. Draining starts
+nothing more and gives what is under way `grace_s` to end, then cancels it.
 
 A waiter may be woken before its time, or have no time and be parked until then: it gets a new
 entry, and the old one, recognised by its number, is dropped when its time comes. One that is flying
@@ -80,8 +80,18 @@ class SchedulerStatistics:
 
 
 class Scheduler(Generic[Item]):
-    def __init__(self, *, at_once: int, wait: bool = True, grace_s: float = 5.0) -> None:
+    """Gives turns, `at_once` at a time. Of those who are ready, a lower `rank` goes first."""
+
+    def __init__(
+        self,
+        *,
+        at_once: int,
+        wait: bool = True,
+        grace_s: float = 5.0,
+        rank: Callable[[Item], int] = lambda _: 0,
+    ) -> None:
         assert at_once > 0
+        self._rank = rank
         self._at_once = at_once
         self._wait = wait
         self._grace_s = grace_s
@@ -89,7 +99,7 @@ class Scheduler(Generic[Item]):
         # how it wants to come, and who it is. `_later` holds these, and some that were replaced.
         self._waits: dict[Item, tuple[float, int, _How, Item]] = {}
         self._later: list[tuple[float, int, _How, Item]] = []
-        self._ready: list[tuple[bool, int, Item]] = []
+        self._ready: list[tuple[bool, int, int, Item]] = []
         self._flying: set[Item] = set()
         self._woken: set[Item] = set()
         self._parked = 0
@@ -197,7 +207,7 @@ class Scheduler(Generic[Item]):
             if self._counts(entry):
                 _, order, how, item = entry
                 self._leave(item)
-                heappush(self._ready, (how is not _How.URGENT, order, item))
+                heappush(self._ready, (how is not _How.URGENT, self._rank(item), order, item))
 
     def _counts(self, entry: tuple[float, int, _How, Item]) -> bool:
         return self._waits.get(entry[3]) is entry

@@ -6,6 +6,7 @@ rest of the manifest.
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from fleetdeploy.storage.yaml_events import yaml_events
 FORMS: Final = (".csv", ".json", ".jsonl", ".yaml", ".yml")
 
 _PLAIN_COLUMNS = ("app_id", "name", "template_id", "version")
+_NUMBERS = ("priority",)
+_NUMBER = re.compile(r"0|-?[1-9][0-9]{0,8}", re.ASCII)
 _LABELS = "labels."
 _EXT = "ext."
 
@@ -153,7 +156,7 @@ def _wrong_columns(columns: Sequence[str]) -> list[str]:
 
 
 def _is_column(name: str) -> bool:
-    if name == "ext_json" or name in _PLAIN_COLUMNS:
+    if name == "ext_json" or name in (*_PLAIN_COLUMNS, *_NUMBERS):
         return True
     # One key and no path: whether `ext.a.b` meant a key with a dot nobody could tell.
     prefix, _, key = name.partition(".")
@@ -164,6 +167,7 @@ def _row_entry(row: Mapping[str, str], file: str, rows: _Rows) -> Entry:
     """Turn the cells of one row into an app; an empty cell says nothing."""
     cells = {name: cell for name, cell in row.items() if cell}
     app: dict[str, object] = {name: cells[name] for name in _PLAIN_COLUMNS if name in cells}
+    app |= {name: _number(cells[name], name, rows) for name in _NUMBERS if name in cells}
     labels = _under(_LABELS, cells)
     if labels:
         app["labels"] = labels
@@ -171,6 +175,14 @@ def _row_entry(row: Mapping[str, str], file: str, rows: _Rows) -> Entry:
     if ext_json:
         app["ext_json"] = ext_json
     return Entry(app, Place(rows.line), file)
+
+
+def _number(cell: str, column: str, rows: _Rows) -> int:
+    """Return the number in a cell, which has nothing but text; 0 if there is none."""
+    if _NUMBER.fullmatch(cell):
+        return int(cell)
+    rows.note("must be a whole number", column)
+    return 0
 
 
 def _under(prefix: str, cells: Mapping[str, str]) -> dict[str, object]:

@@ -1,12 +1,14 @@
 """Nights on which there is not enough for all: audits, calls, hours."""
 
 from collections import Counter
+from dataclasses import replace
 
 import anyio
 import pytest
 
 from fleetdeploy.core.records import RunHalted, StepStarted
 from fleetdeploy.core.replay import AppState
+from fleetdeploy.core.windows import Calendar, Hours, parse_window
 from fleetdeploy.errors import FleetRefused, PlatformError, RequestRefused
 from fleetdeploy.model import AuditQuota, Phase, Step
 from fleetdeploy.ports import Platform
@@ -15,14 +17,15 @@ from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.faults import FaultRates, FaultScript
 from fleetdeploy.simulator.scenario import Scenario
 from tests.simulator.checkers import check, effects_of
-from tests.simulator.harness import Night, app_ids, make_target
+from tests.simulator.harness import Night, app_ids, make_night, make_target
 from tests.simulator.test_checkers import Through
 
 pytestmark = pytest.mark.anyio
 
-APPS = 6
+APPS = 3
 QUICK = Behaviour(build_s=(0.1, 0.5), audit_s=(0.1, 0.5))
 SPENT = QUICK.model_copy(update={"quota_times": 3, "quota_used": 3})
+CALM = Behaviour(build_s=(0.1, 0.5), audit_s=(60.0, 90.0))
 MONDAY = "about Monday 2026-11-30"
 """The first one after the nights' own date."""
 
@@ -89,6 +92,7 @@ async def test_the_last_submission_of_a_period_is_used_and_the_quota_read_once()
     assert sent(night)[Endpoint.AUDIT_QUOTA] == sent(night)[Endpoint.SUBMIT_AUDIT] == APPS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("direct_commit", [False, True])
 @pytest.mark.parametrize(("behaviour", "end"), [(QUICK, Phase.RELEASED), (SPENT, Phase.BLOCKED)])
 async def test_a_lost_answer_about_the_quota_does_no_harm(
@@ -164,3 +168,53 @@ async def test_a_refusal_that_would_meet_every_app_halts_before_anything_is_subm
     check(night)
     assert isinstance(night.entries()[-1].record, RunHalted)
     assert sent(night)[Endpoint.SUBMIT_AUDIT] == 0
+
+
+# Calls and hours.
+
+
+def ranked_night(apps: int, high: int, **changes: object) -> Night:
+    """Return a night of which the last `high` apps go before the others."""
+    night = make_night(apps, scenario=Scenario(behaviour=CALM), **changes)
+    low, first = night.targets[:-high], night.targets[-high:]
+    return replace(night, targets=(*low, *(replace(target, priority=10) for target in first)))
+
+
+def order_of(night: Night, endpoint: Endpoint) -> list[str]:
+    return [sent.app_id for sent in night.witness.sent if sent.endpoint == endpoint]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("endpoint", [Endpoint.UPLOAD, Endpoint.SUBMIT_AUDIT])
+async def test_the_higher_priorities_go_first_where_the_pace_does_not_suffice(
+    endpoint: Endpoint,
+) -> None:
+    night = ranked_night(20, 5, rate=1.0, in_flight=1)
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.RELEASED: 20}
+    assert set(order_of(night, endpoint)[:5]) == set(app_ids(20)[-5:])
+
+
+@pytest.mark.slow
+async def test_a_deadline_too_short_for_all_uploads_the_high_priorities() -> None:
+    night = ranked_night(40, 10, rate=1.0, in_flight=1, deadline_s=40.0)
+    await night.live()
+    check(night)
+    queued = {app.app_id for app in apps_of(night) if app.phase is Phase.QUEUED}
+    assert len(queued) > 10
+    assert queued.isdisjoint(app_ids(40)[-10:])
+
+
+@pytest.mark.slow
+async def test_a_window_too_short_for_all_releases_the_high_priorities() -> None:
+    """The pace lets about 30 of 60 apps through; the two turns that begin at once may be low."""
+    release = Hours((parse_window("Mon-Sun 01:00-01:01 UTC"),))
+    night = ranked_night(
+        60, 20, rate=1.0, in_flight=1, calendar=Calendar(release=release), deadline_s=7200.0
+    )
+    await night.live()
+    check(night)
+    released = {app.app_id for app in apps_of(night) if app.phase is Phase.RELEASED}
+    assert 20 < len(released) < 50
+    assert released > set(app_ids(60)[-20:])

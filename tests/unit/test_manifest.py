@@ -71,6 +71,25 @@ def test_a_budget_is_written_as_it_was() -> None:
 
 
 @pytest.mark.parametrize(
+    ("priority", "message"),
+    [
+        (1001, "must be at most 1000"),
+        (-1001, "must be at least -1000"),
+        (1.0, "must be a whole number"),
+        ("1", "must be a whole number"),
+        (True, "must be a whole number"),
+    ],
+)
+def test_a_priority_is_a_whole_number_within_bounds(priority: object, message: str) -> None:
+    group = {"name": "g", "match": {"tier": "gold"}, "priority": priority}
+    app = {"app_id": "1", "labels": {"tier": "gold"}, "priority": priority}
+    assert found(app, groups=[group]) == [
+        f"groups[0].priority: {message}",
+        f"apps[0].priority: {message}",
+    ]
+
+
+@pytest.mark.parametrize(
     ("key", "value", "message"),
     [
         ("template_id", 754, 'must be text: put the number in quotes, "754"'),

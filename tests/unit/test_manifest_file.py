@@ -96,7 +96,7 @@ def test_the_schema_on_disk_is_that_of_the_code() -> None:
 def test_a_problem_can_be_placed_in_either_file() -> None:
     sources = load_manifest(MANIFESTS / "full.yaml").sources
     inline = sources.problem(("apps", 0, "labels", "tier"), "x")
-    assert (inline.line, inline.column, inline.path) == (34, 14, "apps[0].labels.tier")
+    assert (inline.line, inline.column, inline.path) == (35, 14, "apps[0].labels.tier")
     other = sources.problem(("apps", 2, "name"), "x")
     assert (Path(other.file).name, other.line, other.path) == ("full-clients.jsonl", 1, "name")
 
@@ -110,7 +110,13 @@ def test_the_digest_covers_both_files(tmp_path: Path) -> None:
     assert load_manifest(path).digest != expected
 
 
-APP = {"app_id": "1", "name": "火锅", "labels": {"tier": "gold"}, "ext_json": {"ext": {"h": "a"}}}
+APP = {
+    "app_id": "1",
+    "name": "火锅",
+    "labels": {"tier": "gold"},
+    "ext_json": {"ext": {"h": "a"}},
+    "priority": -7,
+}
 
 
 @pytest.mark.parametrize(
@@ -121,14 +127,20 @@ APP = {"app_id": "1", "name": "火锅", "labels": {"tier": "gold"}, "ext_json": 
         ("a.yaml", json.dumps([APP], ensure_ascii=False)),
         (
             "a.yml",
-            "- app_id: '1'\n  name: 火锅\n  labels: {tier: gold}\n  ext_json: {ext: {h: a}}\n",
+            (
+                "- app_id: '1'\n  name: 火锅\n  labels: {tier: gold}\n"
+                "  ext_json: {ext: {h: a}}\n  priority: -7\n"
+            ),
         ),
-        ("a.csv", "app_id,name,labels.tier,ext.h\r\n1,火锅,gold,a\r\n"),
+        ("a.csv", "app_id,name,labels.tier,ext.h,priority\r\n1,火锅,gold,a,-7\r\n"),
         (
             "a.csv",
-            '\ufeffapp_id,name,labels.tier,ext_json\n1,火锅,gold,"{""ext"": {""h"": ""a""}}"\n',
+            '\ufeffapp_id,name,labels.tier,priority,ext_json\n1,火锅,gold,-7,"{""ext"":{""h"":""a""}}"\n',
         ),
-        ("A.CSV", 'ext.h,ext_json,app_id,name,labels.tier\na,"{""ext"":{""h"":1}}",1,火锅,gold\n'),
+        (
+            "A.CSV",
+            'priority,ext.h,ext_json,app_id,name,labels.tier\n-7,a,"{""ext"":{""h"":1}}",1,火锅,gold\n',
+        ),
     ],
 )
 def test_all_forms_of_an_apps_file_say_the_same(tmp_path: Path, name: str, text: str) -> None:
@@ -137,7 +149,9 @@ def test_all_forms_of_an_apps_file_say_the_same(tmp_path: Path, name: str, text:
 
 
 def test_empty_cells_say_nothing(tmp_path: Path) -> None:
-    text = "app_id,name,template_id,version,labels.tier,ext.h,ext_json\n1,,,,,,\n,,,,,,\n"
+    text = (
+        "app_id,name,template_id,version,priority,labels.tier,ext.h,ext_json\n1,,,,,,,\n,,,,,,,\n"
+    )
     [app] = load_manifest(with_apps(tmp_path, "a.csv", text)).manifest.apps
     assert app.model_fields_set == {"app_id"}
 
@@ -356,6 +370,10 @@ def test_json_texts_are_unescaped(tmp_path: Path) -> None:
         ("a.csv", 'app_id\n"1"x', "a.csv:2: is not CSV: ',' expected after '\"'"),
         ("a.csv", f"app_id\n{'1' * 200_000}", "a.csv:2: is not CSV: field larger than field limit"),
         ("a.csv", "app_id\n1\x00\n", "a.csv:2:2: holds the control character U+0000"),
+        ("a.csv", "app_id,priority\n1,high\n", "a.csv:2: priority: must be a whole number"),
+        ("a.csv", "app_id,priority\n1,1.0\n", "a.csv:2: priority: must be a whole number"),
+        ("a.csv", "app_id,priority\n1,007\n", "a.csv:2: priority: must be a whole number"),
+        ("a.csv", "app_id,priority\n1,1001\n", "a.csv:2: priority: must be at most 1000"),
         ("a.csv", "app_id,ext_json\n1,[\n", "ext_json: is not JSON: it ends where a value or ]"),
         ("a.txt", "1", "a.txt: must end in one of .csv, .json, .jsonl, .yaml, .yml"),
         ("a.json", "{}", "a.json:1:1: must be a list of apps"),

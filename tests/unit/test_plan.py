@@ -393,6 +393,7 @@ def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_who
         assert document["rules"].pop(name) == []
     for app in document["apps"]:
         assert app.pop("known_cause") is app.pop("undo") is None
+        assert app.pop("priority") == 0
     later = ("digest", "notes", "of_run", "so_far")
     covered = {key: value for key, value in document.items() if key not in later}
     text = json.dumps(covered, ensure_ascii=False, separators=(",", ":"))
@@ -414,6 +415,20 @@ def test_causes_are_covered_by_the_digest(known: dict[str, str]) -> None:
     ):
         with pytest.raises(PlanMismatch):
             check_digest(plan.model_copy(update=changed), "plan.json")
+
+
+def test_priorities_cannot_be_added_changed_or_taken_away_unseen() -> None:
+    first, second = make_planned("1"), make_planned("2")
+    ranked = first.model_copy(update={"priority": 5})
+    plan = seal(make_plan(ranked, second))
+    assert Plan.model_validate_json(plan.model_dump_json()) == plan
+    check_digest(plan, "plan.json")
+    assert [target.priority for target in plan.targets()] == [5, 0]
+    for apps in ((first, second), (first.model_copy(update={"priority": 4}), second)):
+        with pytest.raises(PlanMismatch):
+            check_digest(plan.model_copy(update={"apps": apps}), "plan.json")
+    with pytest.raises(PlanMismatch):
+        check_digest(make_plan(first).model_copy(update={"apps": (ranked,)}), "plan.json")
 
 
 def timed(**rules: object) -> Plan:

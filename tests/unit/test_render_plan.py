@@ -91,6 +91,17 @@ def test_a_large_fleet_is_grouped_by_reason_after_what_is_not_routine() -> None:
     ]
 
 
+def test_priorities_are_shown_where_something_is_to_be_done() -> None:
+    apps = [
+        make_planned("1", priority=10),
+        make_planned("2"),
+        make_planned("3", priority=10, action=Action.UNCHANGED, start=None, reason="is online"),
+    ]
+    text = render_plan(make_plan(apps), Output.TEXT, STYLE)
+    shown = [line.split("  ")[-1].strip() for line in text.splitlines() if line[:2] in ("+ ", "= ")]
+    assert shown == ["nothing is online yet; priority 10", "nothing is online yet", "is online"]
+
+
 def test_verbose_lists_every_app_of_a_large_fleet() -> None:
     text = render_plan(large_plan(), Output.TEXT, STYLE, verbose=True)
     assert sum(line.startswith(("+ ", "! ", "= ")) for line in text.splitlines()) == 63

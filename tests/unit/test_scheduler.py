@@ -1,5 +1,6 @@
 """Who gets a turn when, on virtual time."""
 
+from collections.abc import Callable
 from random import Random
 
 import anyio
@@ -45,9 +46,13 @@ class Turns:
 
 
 def scheduler_of(
-    *items: str, at_once: int = 1, wait: bool = True, grace_s: float = 5.0
+    *items: str,
+    at_once: int = 1,
+    wait: bool = True,
+    grace_s: float = 5.0,
+    rank: Callable[[str], int] = lambda _: 0,
 ) -> Scheduler[str]:
-    scheduler: Scheduler[str] = Scheduler(at_once=at_once, wait=wait, grace_s=grace_s)
+    scheduler: Scheduler[str] = Scheduler(at_once=at_once, wait=wait, grace_s=grace_s, rank=rank)
     for item in items:
         scheduler.add(item, Next(0.0))
     return scheduler
@@ -83,6 +88,37 @@ async def test_what_becomes_urgent_overtakes_those_who_wait_for_room() -> None:
     turns = Turns(takes_s=1.0, a=[Next(0.0, urgent=True)])
     await scheduler_of("a", "b", "c").run(turns)
     assert turns.names == ["a", "a", "b", "c"]
+
+
+async def test_of_the_ready_the_lower_rank_goes_first_and_equals_as_they_came() -> None:
+    ranks = {"c": -5, "d": -5, "e": 1}
+    turns = Turns(takes_s=1.0)
+    scheduler = scheduler_of("a", "b", "e", "c", "d", rank=lambda item: ranks.get(item, 0))
+    await scheduler.run(turns)
+    assert turns.names == ["c", "d", "a", "b", "e"]
+
+
+async def test_what_is_urgent_goes_before_any_rank() -> None:
+    scheduler = scheduler_of("a", "first", rank=lambda item: -9 * (item == "first"))
+    scheduler.add("urgent", Next(0.0, urgent=True))
+    turns = Turns(takes_s=1.0)
+    await scheduler.run(turns)
+    assert turns.names == ["urgent", "first", "a"]
+
+
+async def test_a_rank_brings_nobody_forward_who_is_not_due() -> None:
+    turns = Turns(takes_s=1.0, first=[Next(5.0)])
+    await scheduler_of("a", "first", rank=lambda item: -9 * (item == "first")).run(turns)
+    assert turns.log == [("first", 0.0), ("a", 1.0), ("first", 6.0)]
+
+
+async def test_who_falls_due_at_the_same_moment_goes_by_rank() -> None:
+    turns = Turns(takes_s=1.0)
+    scheduler: Scheduler[str] = Scheduler(at_once=1, rank=int)
+    for item in ("3", "1", "2"):
+        scheduler.add(item, Next(60.0, patient=True))
+    await scheduler.run(turns)
+    assert turns.log == [("1", 60.0), ("2", 61.0), ("3", 62.0)]
 
 
 async def test_what_is_due_later_waits_even_if_urgent() -> None:

@@ -53,6 +53,22 @@ def test_layers_are_merged_fleet_first_then_matching_groups_in_order_then_the_ap
     }
 
 
+def test_the_priority_is_the_last_one_said_and_zero_where_nobody_says_any() -> None:
+    groups = [
+        {"name": "gold", "match": {"tier": "gold"}, "priority": 10},
+        {"name": "north", "match": {"region": "north"}, "priority": -3},
+    ]
+    gold: dict[str, object] = {"tier": "gold"}
+    targets = resolved(
+        {"app_id": "1", "labels": gold},
+        {"app_id": "2", "labels": gold | {"region": "north"}},
+        {"app_id": "3", "labels": gold, "priority": 0},
+        {"app_id": "4"},
+        groups=groups,
+    )
+    assert [target.priority for target in targets] == [10, -3, 0, 0]
+
+
 def test_groups_and_apps_override_template_version_description_and_parts_of_the_audit_note() -> (
     None
 ):

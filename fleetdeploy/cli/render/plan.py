@@ -119,6 +119,8 @@ def why(app: PlannedApp) -> str:
     parts = [words(app.reason)]
     if app.changed:
         parts.append(f"changes {some(app.changed, KEYS_SHOWN)}")
+    if app.priority and app.start is not None:
+        parts.append(f"priority {app.priority}")
     if app.in_doubt_before:
         parts.append("an earlier run left it in doubt: looks first")
     if app.direct_commit and app.start in (Step.UPLOAD, Step.AWAIT_UPLOAD):
