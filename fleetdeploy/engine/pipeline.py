@@ -204,7 +204,8 @@ class Pipeline:
 
         `quota` is what was read before a submission.
         """
-        if self._steering.stopping:  # since the quota was read
+        # A stop may have come while the quota was read.
+        if self._steering.stopping:
             return Next(0.0, urgent=True)
         await self._ledger.append(intent)
         flight.absent_since = None

@@ -6,7 +6,7 @@ from dataclasses import replace
 import anyio
 import pytest
 
-from fleetdeploy.core.records import RunHalted, StepStarted
+from fleetdeploy.core.records import RunHalted, StepStarted, StopReason
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.windows import Calendar, Hours, parse_window
 from fleetdeploy.errors import FleetRefused, PlatformError, RequestRefused
@@ -40,6 +40,11 @@ def sent(night: Night) -> Counter[str]:
     return Counter(sent.endpoint for sent in night.witness.sent)
 
 
+def announced(night: Night) -> set[Step]:
+    records = (entry.record for entry in night.entries())
+    return {record.step for record in records if isinstance(record, StepStarted)}
+
+
 def apps_of(night: Night) -> list[AppState]:
     return list(night.replayed().apps.values())
 
@@ -54,8 +59,7 @@ async def test_apps_out_of_quota_end_blocked_with_the_day_and_nothing_is_submitt
     assert night.phases() == {Phase.BLOCKED: APPS}
     assert sent(night)[Endpoint.SUBMIT_AUDIT] == 0
     assert sent(night)[Endpoint.AUDIT_QUOTA] == APPS
-    intents = [entry.record for entry in night.entries() if isinstance(entry.record, StepStarted)]
-    assert {intent.step for intent in intents} == {Step.UPLOAD}
+    assert announced(night) == {Step.UPLOAD}
     for app in apps_of(night):
         assert app.error is not None
         assert app.error.code == "audit.quota_used_up"
@@ -168,6 +172,28 @@ async def test_a_refusal_that_would_meet_every_app_halts_before_anything_is_subm
     check(night)
     assert isinstance(night.entries()[-1].record, RunHalted)
     assert sent(night)[Endpoint.SUBMIT_AUDIT] == 0
+
+
+class StopsMeanwhile(Through):
+    """A platform during whose answer about the quota somebody stops the run."""
+
+    def __init__(self, inner: Platform, night: Night) -> None:
+        super().__init__(inner)
+        self.night = night
+
+    async def audit_quota(self, app_id: str) -> AuditQuota:
+        quota = await super().audit_quota(app_id)
+        self.night.steering.stop(StopReason.SIGNAL)
+        return quota
+
+
+async def test_a_stop_while_the_quota_is_read_announces_and_submits_nothing_more() -> None:
+    night = night_of(QUICK)
+    night.around_platform = lambda inner: StopsMeanwhile(inner, night)
+    await night.live()
+    check(night)
+    assert announced(night) == {Step.UPLOAD}
+    assert sent(night)[Endpoint.AUDIT_QUOTA] > sent(night)[Endpoint.SUBMIT_AUDIT] == 0
 
 
 # Calls and hours.
