@@ -223,6 +223,16 @@ async def test_the_higher_priorities_go_first_where_the_pace_does_not_suffice(
 
 
 @pytest.mark.slow
+async def test_the_higher_priorities_go_first_where_the_budget_has_few_places() -> None:
+    """One place at a time: whoever is first takes it, and those who then wait have an order."""
+    night = ranked_night(12, 4, failures_allowed=1)
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.RELEASED: 12}
+    assert set(order_of(night, Endpoint.UPLOAD)[:5]) > set(app_ids(12)[-4:])
+
+
+@pytest.mark.slow
 async def test_a_deadline_too_short_for_all_uploads_the_high_priorities() -> None:
     night = ranked_night(40, 10, rate=1.0, in_flight=1, deadline_s=40.0)
     await night.live()

@@ -1,5 +1,6 @@
 """What must hold before a step is sent."""
 
+from dataclasses import replace
 from math import inf
 
 from fleetdeploy.core.lifecycle import Event
@@ -143,3 +144,12 @@ def test_who_finds_no_room_is_queued_and_called() -> None:
     do(state, Event.ENDED_FAILED, "1")
     assert state.apps["1"].outcome is Outcome.FAILED
     assert clearance.budget.after_turn("1") == ["two"]
+
+
+def test_of_those_who_find_no_room_the_higher_priority_is_called_first() -> None:
+    state = state_of(WaveOpened(wave="all"))
+    clearance = clearance_of(state, allowed=1)
+    assert clearance.wait_s("one", target("1"), Step.UPLOAD) == 0.0
+    assert clearance.wait_s("usual", target("2"), Step.UPLOAD) == inf
+    assert clearance.wait_s("dear", replace(target("3"), priority=5), Step.UPLOAD) == inf
+    assert clearance.budget.after_turn("1") == ["dear"]
