@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "explain": "fleetdeploy.cli.views:explain_command",
     "report": "fleetdeploy.cli.views:report_command",
     "packages": "fleetdeploy.cli.inspecting:packages_command",
+    "quarantine": "fleetdeploy.cli.quarantine:quarantine_command",
     "auth": "fleetdeploy.cli.auth:auth_command",
     "listen": "fleetdeploy.cli.listening:listen_command",
     "doctor": "fleetdeploy.cli.doctor:doctor_command",

@@ -11,13 +11,13 @@ from fleetdeploy.cli.preflight import preflight
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.decisions import Policy
+from fleetdeploy.core.drift import drifted
 from fleetdeploy.core.manifest import Freeze, Manifest, Wave
 from fleetdeploy.core.plan import (
     ManifestRef,
     Plan,
     PlannedApp,
     PlanNote,
-    drifted,
     plan_app,
     plan_unread,
     seal,

@@ -19,6 +19,7 @@ from fleetdeploy.cli.render.history import History
 from fleetdeploy.cli.render.packages import Packages
 from fleetdeploy.cli.render.problems import ErrorDocument, Problems
 from fleetdeploy.cli.render.pushes import Pushes
+from fleetdeploy.cli.render.quarantine import QuarantineChange, QuarantineList
 from fleetdeploy.cli.render.report import Report
 from fleetdeploy.cli.render.validated import Validated
 from fleetdeploy.core.diagnosis import Diagnosis
@@ -75,6 +76,8 @@ SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
     "auth-remove": _of(Removed, "fleetdeploy auth remove"),
     "auth-key": _of(StoreKey, "fleetdeploy auth key"),
     "auth-reseal": _of(Sealing, "fleetdeploy auth reseal"),
+    "quarantine-list": _of(QuarantineList, "fleetdeploy quarantine list"),
+    "quarantine-change": _of(QuarantineChange, "fleetdeploy quarantine add and clear"),
     "doctor": _of(Diagnosis, "fleetdeploy doctor"),
     "validate": _of(Validated, "fleetdeploy validate"),
     "problems": _of(Problems, "fleetdeploy, problems of a manifest"),

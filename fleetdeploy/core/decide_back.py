@@ -16,6 +16,7 @@ from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import Confirm, Decision, Note, Policy, Sight
 from fleetdeploy.core.records import FoundStage, PackageFound, StepStarted, StepSucceeded
 from fleetdeploy.core.replay import AppState
+from fleetdeploy.core.set_aside import leave_alone
 from fleetdeploy.core.settling import (
     PACKAGE,
     Circumstances,
@@ -37,6 +38,8 @@ def decide_for(
 ) -> Decision:
     """Choose what to do for an app that is not at its end, in any kind of run."""
     if kind is RunKind.ROLLOUT:
+        if target.set_aside is not None:
+            return leave_alone(target.set_aside)
         return decide(app, target.bundle, sight, policy, until)
     return decide_back(kind, app, target, sight, policy)
 

@@ -109,6 +109,12 @@ FOREIGN_IN_AUDIT = Ending(
     "app ends `blocked`; or waits, with `foreign_package: wait`",
     "wait for its verdict or withdraw it, then run again; or set rollout.foreign_package: wait",
 )
+QUARANTINED = Ending(
+    "app.quarantined",
+    "the app is in quarantine: run after run ended badly, or somebody set it aside",
+    "leaves the app alone: it ends `blocked`, and counts against no budget",
+    "see `fleetdeploy quarantine list`; to let it run again: `fleetdeploy quarantine clear APP`",
+)
 GONE = Ending(
     "package.gone",
     "our package was replaced or removed",
@@ -258,6 +264,7 @@ ENDINGS = (
     QUOTA_USED_UP,
     WITHDRAWN,
     FOREIGN_IN_AUDIT,
+    QUARANTINED,
     GONE,
     SUPERSEDED,
     WINDOW_CLOSED,

@@ -6,7 +6,7 @@ that is still true is what happens. This module reads nothing: rows and history 
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -32,6 +32,7 @@ from fleetdeploy.core.gates import Course, course_of
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, RunState, advance, step_of
 from fleetdeploy.core.rules import LATER_RULES, RunRules, Value
+from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import SoFar
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import PlanMismatch
@@ -61,6 +62,8 @@ class Action(StrEnum):
     BLOCKED = "blocked"
     WAIT = "wait"
     """Look until another package is out of the way."""
+    SET_ASIDE = "set_aside"
+    """In quarantine: neither looked at nor touched."""
     UNKNOWN = "unknown"
     """The platform could not be read for this app; the run will look again."""
 
@@ -81,6 +84,7 @@ class PlannedApp(Value):
     of a step, so that silence of the platform proves nothing yet. `known_cause` is what the app's
     last run ended it with, where others may share it. `undo` is the package that is to be taken
     back, in a plan of a run that does so. Of a higher `priority` are those who go first.
+    `set_aside` is why the app is in quarantine.
     """
 
     app_id: str
@@ -107,6 +111,7 @@ class PlannedApp(Value):
     known_cause: Cause | None = None
     undo: Undo | None = None
     priority: int = 0
+    set_aside: SetAside | None = None
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -119,7 +124,14 @@ class PlannedApp(Value):
             direct_commit=self.direct_commit,
         )
         return Target(
-            self.app_id, self.name, self.labels, self.wave, bundle, self.undo, self.priority
+            self.app_id,
+            self.name,
+            self.labels,
+            self.wave,
+            bundle,
+            undo=self.undo,
+            priority=self.priority,
+            set_aside=self.set_aside,
         )
 
 
@@ -215,7 +227,7 @@ def _digest(plan: Plan) -> str:
     silent = {name for name in LATER_RULES if getattr(plan.rules, name) in (None, ())}
     exclude: dict[str, Any] = {"digest": True, "notes": True, "rules": silent}
     apart = {"undo"} if plan.run_kind is RunKind.ROLLOUT else set()
-    for name in ("known_cause", "priority"):
+    for name in ("known_cause", "priority", "set_aside"):
         if not any(getattr(app, name) for app in plan.apps):
             apart.add(name)
     exclude["apps"] = {"__all__": apart}
@@ -286,28 +298,6 @@ def plan_unread(target: Target, error: ErrorNote, *, in_doubt_before: bool = Fal
     )
 
 
-def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]:
-    """Say for each app whose part has moved since the plan was saved what it was and is."""
-    current = {app.app_id: app for app in now}
-    return [
-        f"{was.app_id}: planned {_part(was)}, now {_part(current.get(was.app_id))}"
-        for was in saved
-        if _essence(was) != _essence(current.get(was.app_id))
-    ]
-
-
-def _essence(app: PlannedApp | None) -> tuple[object, ...]:
-    return (app.action, app.start, app.package_id, app.online) if app else ()
-
-
-def _part(app: PlannedApp | None) -> str:
-    if app is None:
-        return "not planned"
-    online = f"{app.online.version} online" if app.online else "nothing online"
-    package = f", package {app.package_id}" if app.package_id else ""
-    return f"{app.action} ({online}{package})"
-
-
 def planned_from(target: Target, **fields: object) -> PlannedApp:
     """Return an app's part of a plan: what the target says, and the rest by name."""
     bundle = target.bundle
@@ -327,6 +317,7 @@ def planned_from(target: Target, **fields: object) -> PlannedApp:
             "direct_commit": bundle.direct_commit,
             "undo": target.undo,
             "priority": target.priority,
+            "set_aside": target.set_aside,
             **fields,
         }
     )

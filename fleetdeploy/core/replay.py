@@ -50,6 +50,7 @@ from fleetdeploy.core.records import (
     WaveOpened,
     WaveSettled,
 )
+from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, Phase, RunKind, Step, Until
 
@@ -244,12 +245,15 @@ class RunState:
     def _count(self, end: AppFinished) -> None:
         """Count an end against the budgets, and its cause among those that apps share.
 
-        An app that a newer run took over has not come to an end of its own.
+        An app that a newer run took over has not come to an end of its own, and one that is set
+        aside was not even tried.
         """
         if end.error is not None and end.error.code == SUPERSEDED.code:
             return
         self.failing.discard(end.app_id)
         self.blocking.discard(end.app_id)
+        if is_set_aside(end.error):
+            return
         if end.outcome is Outcome.BLOCKED:
             self.blocking.add(end.app_id)
         elif end.outcome not in SUCCESSES:

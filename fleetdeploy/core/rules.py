@@ -37,7 +37,7 @@ class WaveRule(Value):
 class RunRules(Value):
     """What the manifest says about the run as a whole, with the budgets resolved to numbers.
 
-    None: as many blocked apps, or apps of one cause, as there may be.
+    None: as many blocked apps, or apps of one cause, as there may be; nobody is newly set aside.
     Windows are written as in the manifest; without any, it may happen at any time.
     `waves` says more of waves that do more than follow each other; `order` and `budget` are None
     for the usual ones.
@@ -50,6 +50,7 @@ class RunRules(Value):
     max_blocked: str | None = None
     blocked_allowed: int | None = None
     halt_on_cause: int | None = None
+    quarantine_after: int | None = None
     requests_per_second: float
     in_flight: int
     endpoints: dict[str, float] = Field(default_factory=dict)
@@ -65,6 +66,7 @@ LATER_RULES: Final = (
     "max_blocked",
     "blocked_allowed",
     "halt_on_cause",
+    "quarantine_after",
     "submit_windows",
     "release_windows",
     "freezes",

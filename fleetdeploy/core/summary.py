@@ -8,10 +8,12 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.hours import openings
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import SUCCESSES, AppState, RunState, step_of
+from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Step
 
@@ -169,10 +171,10 @@ def group_causes(apps: Iterable[AppStatus]) -> tuple[Cause, ...]:
 
     The cause shared by most comes first.
     """
-    groups: dict[tuple[str, str], list[AppStatus]] = {}
+    groups: dict[_Alike, list[AppStatus]] = {}
     for app in apps:
         if app.error is not None and app.outcome not in SUCCESSES:
-            groups.setdefault((app.error.code, app.error.msg or ""), []).append(app)
+            groups.setdefault(_told_alike(app.error), []).append(app)
     causes = [
         Cause(
             code=code,
@@ -181,9 +183,21 @@ def group_causes(apps: Iterable[AppStatus]) -> tuple[Cause, ...]:
             app_ids=tuple(app.app_id for app in together),
             hint=together[0].hint,
         )
-        for (code, msg), together in groups.items()
+        for (code, msg, _), together in groups.items()
     ]
     return tuple(sorted(causes, key=lambda cause: (-cause.count, cause.code)))
+
+
+_Alike = tuple[str, str, str]
+
+
+def _told_alike(error: AppError) -> _Alike:
+    """Return what apps have in common whose ends are told in one line.
+
+    Messages differ from app to app; only that of an app in quarantine says why, for all alike.
+    """
+    why = error.message if error.code == QUARANTINED.code else ""
+    return error.code, error.msg or "", why
 
 
 def group_waits(apps: Iterable[AppStatus]) -> tuple[WindowWait, ...]:
@@ -226,6 +240,8 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.finished:
         if exit_code_of(state) is ExitCode.OK or _no_use_again(plan, state):
             return f"fleetdeploy report {plan.run_id}"
+        if _all_else_is_well(state):
+            return "fleetdeploy quarantine list"
         return start_command(plan)
     if alive:
         return f"fleetdeploy status {plan.run_id}"
@@ -234,6 +250,11 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
         return f"fleetdeploy resume {plan.run_id} --until released"
     return f"fleetdeploy resume {plan.run_id}"
+
+
+def _all_else_is_well(state: RunState) -> bool:
+    """Whether nobody but those in quarantine is not where it should be."""
+    return all(app.outcome in SUCCESSES or is_set_aside(app.error) for app in state.apps.values())
 
 
 def _no_use_again(plan: Plan, state: RunState) -> bool:

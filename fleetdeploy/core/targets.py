@@ -18,6 +18,7 @@ from fleetdeploy.core.labels import matches
 from fleetdeploy.core.manifest import App, Manifest, Overrides
 from fleetdeploy.core.merge import merge_patch
 from fleetdeploy.core.placeholders import fill
+from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.waves import assign
 from fleetdeploy.errors import ManifestInvalid, Problem
 from fleetdeploy.model import AuditNote, Bundle
@@ -43,6 +44,7 @@ class Target:
     """One app of a run, with what it is to get. `name` is empty where the manifest has none.
 
     In a run that takes something back, `bundle` is what was sent and `undo` the package of it.
+    With `set_aside` a rollout leaves the app alone.
     """
 
     app_id: str
@@ -52,6 +54,7 @@ class Target:
     bundle: Bundle
     undo: Undo | None = None
     priority: int = 0
+    set_aside: SetAside | None = None
 
 
 @dataclass(frozen=True, slots=True)

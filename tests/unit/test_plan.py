@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
+from fleetdeploy.core.drift import drifted
 from fleetdeploy.core.plan import (
     Action,
     OnlineNote,
@@ -18,7 +19,6 @@ from fleetdeploy.core.plan import (
     Plan,
     PlannedApp,
     check_digest,
-    drifted,
     plan_app,
     plan_unread,
     seal,
@@ -387,12 +387,14 @@ def test_a_changed_plan_is_refused_with_its_place(changes: dict[str, object]) ->
 
 def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_whole() -> None:
     document = json.loads(make_plan().model_dump_json())
-    for name in ("max_blocked", "blocked_allowed", "halt_on_cause", "order", "budget"):
+    for name in ("max_blocked", "blocked_allowed", "halt_on_cause", "quarantine_after"):
+        assert document["rules"].pop(name) is None
+    for name in ("order", "budget"):
         assert document["rules"].pop(name) is None
     for name in ("submit_windows", "release_windows", "freezes", "waves"):
         assert document["rules"].pop(name) == []
     for app in document["apps"]:
-        assert app.pop("known_cause") is app.pop("undo") is None
+        assert app.pop("known_cause") is app.pop("undo") is app.pop("set_aside") is None
         assert app.pop("priority") == 0
     later = ("digest", "notes", "of_run", "so_far")
     covered = {key: value for key, value in document.items() if key not in later}

@@ -36,6 +36,7 @@ from fleetdeploy.cli.render.packages import render_package, render_packages
 from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
 from fleetdeploy.cli.render.progress import Progress, progress_line
+from fleetdeploy.cli.render.quarantine import quarantine_list, render_quarantine
 from fleetdeploy.cli.render.report import render_report
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.render.style import PLAIN, Output
@@ -58,6 +59,7 @@ from fleetdeploy.core.records import (
     WaveOpened,
     WaveSettled,
 )
+from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.summary import ManifestNote, Status, summarise
 from fleetdeploy.errors import ClientMustAct, ExitCode, ManifestInvalid, Problem, UsageInvalid
 from fleetdeploy.model import Package
@@ -229,6 +231,12 @@ def credentials(text: str, output: Output) -> str:
     return render_credential_list(listed, output, PLAIN)
 
 
+def quarantine(text: str, output: Output) -> str:
+    by_hand = SetAside(app_id=text, name=text, since=START, by=text, note=text)
+    by_runs = SetAside(app_id=text, since=START, runs=(text,), reason=note_of(text))
+    return render_quarantine(quarantine_list([by_hand, by_runs], START), output, PLAIN)
+
+
 RENDERERS: Mapping[str, Renderer] = MappingProxyType(
     {
         "plan": lambda text, output: render_plan(plan_of(text), output, PLAIN, saved=text),
@@ -241,6 +249,7 @@ RENDERERS: Mapping[str, Renderer] = MappingProxyType(
         "explain": explain,
         "packages": lambda text, output: render_packages(text, [package_of(text)], output, PLAIN),
         "package": lambda text, output: render_package(text, package_of(text), output, PLAIN),
+        "quarantine": quarantine,
         "problems": problems,
         "error": error,
         "validated": validated,

@@ -43,6 +43,7 @@ SIGNS: Final[Mapping[Action, str]] = MappingProxyType(
         Action.UNCHANGED: "=",
         Action.BLOCKED: "!",
         Action.WAIT: "~",
+        Action.SET_ASIDE: "-",
         Action.UNKNOWN: "?",
     }
 )
@@ -55,6 +56,7 @@ _TONES: Final[Mapping[Action, Tone]] = MappingProxyType(
         Action.UNCHANGED: Tone.DIM,
         Action.BLOCKED: Tone.BAD,
         Action.WAIT: Tone.CARE,
+        Action.SET_ASIDE: Tone.BAD,
         Action.UNKNOWN: Tone.CARE,
     }
 )

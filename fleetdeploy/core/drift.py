@@ -1,0 +1,27 @@
+"""How a plan that was saved differs from one that is made now; pure."""
+
+from collections.abc import Iterable
+
+from fleetdeploy.core.plan import PlannedApp
+
+
+def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]:
+    """Say for each app whose part has moved since the plan was saved what it was and is."""
+    current = {app.app_id: app for app in now}
+    return [
+        f"{was.app_id}: planned {_part(was)}, now {_part(current.get(was.app_id))}"
+        for was in saved
+        if _essence(was) != _essence(current.get(was.app_id))
+    ]
+
+
+def _essence(app: PlannedApp | None) -> tuple[object, ...]:
+    return (app.action, app.start, app.package_id, app.online) if app else ()
+
+
+def _part(app: PlannedApp | None) -> str:
+    if app is None:
+        return "not planned"
+    online = f"{app.online.version} online" if app.online else "nothing online"
+    package = f", package {app.package_id}" if app.package_id else ""
+    return f"{app.action} ({online}{package})"
