@@ -22,8 +22,10 @@ from fleetdeploy.core.plan import (
     plan_unread,
     seal,
 )
+from fleetdeploy.core.quarantine import Rows, admission_notes, admit, plan_set_aside
 from fleetdeploy.core.rules import FreezeRule, RunRules, WaveRule, with_budgets
 from fleetdeploy.core.selection import Selectable, Selection
+from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import rollout_id
 from fleetdeploy.core.targets import Target, resolve
 from fleetdeploy.engine.pipeline import error_note
@@ -33,6 +35,7 @@ from fleetdeploy.errors import FleetError, FleetRefused, PlanMismatch
 from fleetdeploy.model import Phase, Until
 from fleetdeploy.storage.archive import Before, every_run, look_back
 from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
+from fleetdeploy.storage.quarantine_file import read_quarantine
 from fleetdeploy.storage.run_dir import StateDir, new_run_id
 
 
@@ -40,7 +43,8 @@ from fleetdeploy.storage.run_dir import StateDir, new_run_id
 class Wish:
     """What is to be planned: resolved, selected, not yet compared with the platform.
 
-    `rollout` is the id of the rollout that it is a part of, empty for none.
+    `rollout` is the id of the rollout that it is a part of, empty for none; `named` are the apps
+    that were asked for by their id.
     """
 
     run_id: str
@@ -50,6 +54,7 @@ class Wish:
     targets: tuple[Target, ...]
     created_at: datetime
     rollout: str = ""
+    named: frozenset[str] = frozenset()
 
     @property
     def limits(self) -> PaceLimits:
@@ -62,11 +67,15 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan, the looks it was made from, and what earlier runs leave to it."""
+    """A plan, the looks it was made from, and what earlier runs leave to it.
+
+    `back` are those who leave the quarantine with the run.
+    """
 
     plan: Plan
     looks: Looks
     before: Before
+    back: tuple[SetAside, ...] = ()
 
 
 def limits_of(rules: RunRules) -> PaceLimits:
@@ -111,6 +120,7 @@ def wish_of(
         targets=chosen,
         created_at=now,
         rollout=_rollout(loaded.manifest),
+        named=selection.named,
     )
 
 
@@ -135,11 +145,16 @@ async def make_plan(
     What is cheap to know beforehand is noted. Raises the platform's refusal where it would meet
     every app.
     """
-    before = look_back(state_dir, wish.app_ids, wish.rollout)
-    seen = await survey(link.platform, wish.app_ids, at_once=at_once)
+    quarantine = read_quarantine(state_dir.path)
+    rows = Rows(wish.app_ids, wish.rules.quarantine_after, quarantine)
+    before = look_back(state_dir, wish.app_ids, wish.rollout, rows)
+    admission = admit(wish.targets, quarantine, rows.due(wish.created_at))
+    tried = [app_id for app_id in wish.app_ids if app_id not in admission.set_aside]
+    seen = await survey(link.platform, tried, at_once=at_once)
     check_credentials(seen)
     policy = policy_of(wish.rules, settings)
-    apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in wish.targets)
+    targets = admission.marked(wish.targets)
+    apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in targets)
     plan = Plan(
         run_id=wish.run_id,
         tool_version=tool_version(),
@@ -149,11 +164,15 @@ async def make_plan(
         rules=with_budgets(wish.rules, max(len(apps), before.so_far.apps)),
         waves=(),
         apps=apps,
-        notes=await _notes(wish, link, settings),
-        so_far=before.so_far if wish.rollout else None,
+        notes=(
+            *admission_notes(admission, sorted(wish.named)),
+            *await _notes(wish, link, settings),
+        ),
+        so_far=before.so_far.without(admission.set_aside) if wish.rollout else None,
     )
     waves = tuple(wave.name for wave in plan.course().waves)
-    return Planned(seal(plan.model_copy(update={"waves": waves})), seen.looks(), before)
+    plan = seal(plan.model_copy(update={"waves": waves}))
+    return Planned(plan, seen.looks(), before, admission.back)
 
 
 async def _notes(wish: Wish, link: Link, settings: Settings) -> tuple[PlanNote, ...]:
@@ -215,6 +234,8 @@ def _plan_one(
     target: Target, seen: Survey, before: Before, policy: Policy, until: Until
 ) -> PlannedApp:
     doubted = target.app_id in before.doubted
+    if target.set_aside is not None:
+        return plan_set_aside(target, in_doubt_before=doubted)
     error = seen.errors.get(target.app_id)
     if error is not None:
         planned = plan_unread(target, error_note(error), in_doubt_before=doubted)
@@ -240,6 +261,7 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         max_blocked=str(rollout.max_blocked) if rollout.max_blocked else None,
         blocked_allowed=rollout.max_blocked.allowed(apps) if rollout.max_blocked else None,
         halt_on_cause=rollout.halt_on_cause or None,
+        quarantine_after=rollout.quarantine_after or None,
         requests_per_second=limits.requests_per_second,
         in_flight=limits.in_flight,
         endpoints=dict(limits.endpoints),

@@ -15,6 +15,7 @@ from typing import Final
 from fleetdeploy.core.fleet_checks import StateSeen
 from fleetdeploy.errors import FleetError
 from fleetdeploy.storage.atomic import unusable
+from fleetdeploy.storage.quarantine_file import read_quarantine
 from fleetdeploy.storage.run_dir import StateDir
 
 _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
@@ -31,6 +32,7 @@ def look_at_state(state_dir: StateDir) -> StateSeen:
         return StateSeen(str(path), there=False, error=unusable("read", path, error))
     try:
         _try_out(ground)
+        read_quarantine(path)
         return StateSeen(
             str(path),
             there=there,

@@ -279,7 +279,7 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
         check_not_stale(saved, now.plan)
         if dry_run:
             return Ending(render_plan(saved, desk.output, desk.style), ExitCode.OK)
-        return await run_planned(rig, Planned(saved, now.looks, now.before), manner)
+        return await run_planned(rig, replace(now, plan=saved), manner)
 
     if dry_run:
         return await in_rig(desk, saved.rules, act)

@@ -13,6 +13,7 @@ from fleetdeploy.cli.watching import Watcher
 from fleetdeploy.core.hours import calendar_of
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.polling import PollSchedule
+from fleetdeploy.core.quarantine import Quarantine
 from fleetdeploy.core.records import NEED_OVERRIDE, RunResumed, RunStarted, StopReason
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
@@ -33,6 +34,7 @@ from fleetdeploy.storage.archive import (
     supersede,
 )
 from fleetdeploy.storage.locks import Holder
+from fleetdeploy.storage.quarantine_file import change_quarantine
 from fleetdeploy.storage.run_dir import RunDir, StateDir
 
 
@@ -70,9 +72,9 @@ class Watch:
 async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat]:
     """Create a run from a plan and hold it.
 
-    On entry plan and header are durable, and the apps that dead runs had not finished belong to
-    this run. Raises `RunLocked` if a live run works on one of the apps, `UsageInvalid` if the
-    run id is taken, `StateUnusable`.
+    On entry plan and header are durable, whom the plan sets aside is in quarantine, and the apps
+    that dead runs had not finished belong to this run. Raises `RunLocked` if a live run works on
+    one of the apps, `UsageInvalid` if the run id is taken, `StateUnusable`.
     """
     plan, holder = planned.plan, this_holder()
     app_ids = [app.app_id for app in plan.apps]
@@ -82,6 +84,7 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
             data = (plan.model_dump_json() + "\n").encode()
             run = state_dir.create_run(plan.run_id, data)
             held.enter_context(run.lock(holder))
+            _keep_quarantine(state_dir, planned)
         journal, _ = run.open_journal(SystemClock())
         held.callback(journal.close)
         state = fold(plan, (), str(run.journal_path))
@@ -89,6 +92,19 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
         for older in planned.before.unfinished:
             await supersede(older, plan.run_id, app_ids, SystemClock(), holder)
         yield Seat(run, plan, state, journal, 0)
+
+
+def _keep_quarantine(state_dir: StateDir, planned: Planned) -> None:
+    """Keep what the plan says of the quarantine, but for what somebody has typed since."""
+    entries = [app.set_aside for app in planned.plan.apps if app.set_aside is not None]
+    if not entries and not planned.back:
+        return
+
+    def change(quarantine: Quarantine) -> Quarantine:
+        let_out = quarantine.let_out_unchanged(planned.back, SystemClock().now())
+        return let_out.put_planned(entries, planned.plan.created_at)
+
+    change_quarantine(state_dir.path, change)
 
 
 @asynccontextmanager

@@ -157,6 +157,10 @@ class Rollout(Part):
         default=3,
         description="How many apps that fail for the same new reason halt the run; 0: never.",
     )
+    quarantine_after: Annotated[int, Field(ge=0, le=100)] = Field(
+        default=3,
+        description="After how many bad ends in a row an app is set aside by later runs; 0: never.",
+    )
     skip_unchanged: bool = Field(
         default=True, description="Leave apps alone whose content is already online."
     )

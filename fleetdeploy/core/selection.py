@@ -69,6 +69,11 @@ class Selection:
     def everything(self) -> bool:
         return not self.only and not self.exclude
 
+    @property
+    def named(self) -> frozenset[str]:
+        """The apps that are asked for by their id."""
+        return frozenset(selector.value for selector in self.only if not selector.key)
+
     def needs_phase(self) -> bool:
         return any(selector.key == "phase" for selector in (*self.only, *self.exclude))
 

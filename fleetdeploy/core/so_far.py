@@ -7,7 +7,7 @@ with another template or version they do. Pure: the runs come in as they were re
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -40,6 +40,12 @@ class SoFar(Value):
     failing: tuple[str, ...] = ()
     blocking: tuple[str, ...] = ()
     waves: tuple[PastWave, ...] = Field(default=())
+
+    def without(self, app_ids: Container[str]) -> "SoFar":
+        """Return it without what counts of these apps: they are not tried."""
+        failing = tuple(app_id for app_id in self.failing if app_id not in app_ids)
+        blocking = tuple(app_id for app_id in self.blocking if app_id not in app_ids)
+        return self.model_copy(update={"failing": failing, "blocking": blocking})
 
     def past(self) -> dict[str, WavePast]:
         return {wave.name: WavePast(wave.settled_at, wave.passed) for wave in self.waves}

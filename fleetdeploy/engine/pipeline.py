@@ -105,6 +105,9 @@ class Pipeline:
         """Bring one app as far as it goes now; say when to come again, None at its end."""
         if self._app(flight).terminal:
             return None
+        if flight.target.set_aside is not None:
+            # Whatever a look would show, the decision is made.
+            return await self._act_on(flight, Sight(()))
         step = self.held.get(flight) or self.parked.get(flight)
         if step is not None and (pause := self._hold(flight, step)):
             return pause

@@ -13,8 +13,10 @@ from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.findings import harmless, path_text
 from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.core.plan import History, Past, Plan, check_digest
+from fleetdeploy.core.quarantine import Rows
 from fleetdeploy.core.records import AppFinished, Entry, RunFinished
 from fleetdeploy.core.replay import RunState, replay
+from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.core.so_far import PastRun, SoFar, so_far
 from fleetdeploy.errors import (
     FleetError,
@@ -30,7 +32,7 @@ from fleetdeploy.storage.run_dir import RunDir, StateDir
 
 HISTORY_RUNS = 10
 """How many runs are read at least: plans are large files, and nights are many. More are read only
-until every app was found in one."""
+until every app was found in one, and no row of bad ends may be longer than it is so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +149,15 @@ class Before:
     so_far: SoFar
 
 
-def look_back(state_dir: StateDir, app_ids: Iterable[str], rollout: str = "") -> Before:
-    """Read what earlier runs say about these apps; damaged runs are set aside and named.
+def look_back(
+    state_dir: StateDir, app_ids: Iterable[str], rollout: str = "", rows: Rows | None = None
+) -> Before:
+    """Read what earlier runs say about these apps; damaged runs are left out and named.
 
-    `rollout` is the id of the one that is to be continued, empty for none.
+    `rollout` is the id of the one that is to be continued, empty for none. `rows` take in every
+    run that is read, as many as they need.
     """
+    rows = rows or Rows((), None)
     wanted = frozenset(app_ids)
     unseen = set(wanted)
     doubted: set[str] = set()
@@ -179,8 +185,9 @@ def look_back(state_dir: StateDir, app_ids: Iterable[str], rollout: str = "") ->
         given = recorded.plan.so_far
         if given is not None and given.rollout == rollout:
             of_rollout.append(PastRun(given, recorded.plan.apps, recorded.state))
+        rows.take(recorded.plan, recorded.state)
         seen += 1
-        if seen >= HISTORY_RUNS and not unseen:
+        if seen >= HISTORY_RUNS and not unseen and not rows.undecided:
             break
     return Before(
         frozenset(doubted),
@@ -207,7 +214,7 @@ def _causes(state: RunState) -> dict[str, Cause | None]:
     return {
         app.app_id: cause_of(app.error) if app.error else None
         for app in state.apps.values()
-        if app.terminal and app.phase is not Phase.CANCELLED
+        if app.terminal and app.phase is not Phase.CANCELLED and not is_set_aside(app.error)
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.quarantine import Rows
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -17,6 +18,7 @@ from fleetdeploy.core.records import (
     RunStarted,
     StepStarted,
 )
+from fleetdeploy.core.set_aside import SetAside, leave_alone
 from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
 from fleetdeploy.model import Outcome, Phase, Step
 from fleetdeploy.storage.archive import (
@@ -245,3 +247,28 @@ async def test_runs_that_never_started_hide_neither_doubt_nor_a_run_that_is_open
     before = look_back(state_dir, [ONE, TWO])
     assert before.doubted == {TWO}
     assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
+
+
+async def test_runs_are_read_for_as_long_as_a_row_of_bad_ends_may_go_on(
+    state_dir: StateDir,
+) -> None:
+    """The three bad ends are far apart: other runs cut the app off, or are of other apps."""
+    bad = {0, 7, HISTORY_RUNS + 5}
+    for age in range(HISTORY_RUNS + 9):
+        run_id = f"202601{40 - age:02}-0000-aaaa"
+        records = [*released(TWO), *(blocked(ONE) if age in bad else ())]
+        await leave(state_dir, plan_of(run_id), records)
+    rows = Rows([ONE, TWO], 3)
+    look_back(state_dir, [ONE, TWO], rows=rows)
+    (entry,) = rows.due(NOW).values()
+    assert (entry.app_id, len(entry.runs)) == (ONE, 3)
+
+
+@pytest.mark.anyio
+async def test_a_cause_stays_known_while_an_app_is_set_aside(state_dir: StateDir) -> None:
+    refused = ErrorNote(code="platform.bad_parameter", message="refused")
+    failed = AppFinished(app_id=ONE, outcome=Outcome.FAILED, error=refused)
+    await leave(state_dir, plan_of("20260101-0000-aaaa"), [failed])
+    aside = leave_alone(SetAside(app_id=ONE, since=NOW, by="ops")).record
+    await leave(state_dir, plan_of("20260102-0000-aaaa"), [aside])
+    assert look_back(state_dir, [ONE]).causes == {ONE: "platform.bad_parameter"}

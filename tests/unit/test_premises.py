@@ -73,3 +73,12 @@ def test_runs_at_work_are_named_with_their_process(tmp_path: Path) -> None:
     with run.lock(HOLDER):
         (live,) = look_at_state(state).live
     assert live.startswith("run 20261124-0307-k3f9: process 7 of ops on night")
+
+
+def test_a_quarantine_that_cannot_be_read_is_told_as_a_run_would_tell_it(tmp_path: Path) -> None:
+    state = StateDir(tmp_path / "state")
+    state.ensure()
+    (tmp_path / "state" / "quarantine.json").write_text("{")
+    error = look_at_state(state).error
+    assert isinstance(error, StateUnusable)
+    assert "is damaged" in error.message

@@ -61,3 +61,7 @@ def test_phases_are_asked_for_only_where_they_are_named() -> None:
     assert Selection.parse(["phase=failed"], []).needs_phase()
     assert not Selection.parse(["1"], ["tier=gold"]).needs_phase()
     assert Selection.parse([], []).everything
+
+
+def test_apps_that_are_asked_for_by_id_are_told_from_those_that_only_fit() -> None:
+    assert Selection.parse(["1", "tier=gold", "phase=failed"], ["2"]).named == {"1"}
