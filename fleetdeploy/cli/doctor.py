@@ -1,6 +1,7 @@
 """The command that says whether everything is in place: `doctor`. It only reads.
 
-All that it may change are tokens: one that is over is renewed to see whether it can be.
+All that it may change are tokens, as one that is over is renewed to see whether it can be, and the
+quarantine: whom it finds mended it lets out.
 """
 
 from collections.abc import Awaitable, Callable
@@ -20,19 +21,21 @@ from fleetdeploy.cli.hearing import list_opener
 from fleetdeploy.cli.options import Desk, common, selecting, selection
 from fleetdeploy.cli.planning import Wish, wish_of
 from fleetdeploy.cli.premises import look_at_state
-from fleetdeploy.cli.process import SystemClock, unless_interrupted
+from fleetdeploy.cli.process import SystemClock, this_holder, unless_interrupted
 from fleetdeploy.cli.render.doctor import render_doctor
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.vault import open_log
 from fleetdeploy.cli.watching import open_watcher
-from fleetdeploy.core.diagnosis import Diagnosis, exit_code_for
+from fleetdeploy.core.diagnosis import Diagnosis, QuarantineSeen, exit_code_for
 from fleetdeploy.core.fleet_checks import HeardSeen, TokensFrom
 from fleetdeploy.core.library import Library
+from fleetdeploy.core.quarantine import recovered
 from fleetdeploy.engine.run import first_of
 from fleetdeploy.errors import (
     ExitCode,
     FleetError,
     PlatformError,
+    RunLocked,
     SettingsInvalid,
     StateUnusable,
     UsageInvalid,
@@ -41,6 +44,7 @@ from fleetdeploy.model import Until
 from fleetdeploy.notices.inbox import LISTED, PUSHED
 from fleetdeploy.storage.manifest_file import load_manifest
 from fleetdeploy.storage.notice_log import FILE_NAME as NOTICES
+from fleetdeploy.storage.quarantine_file import change_quarantine, read_quarantine
 
 MAX_CALLS: Final = 1000
 """Of 300 apps each has its two, and a new token; minutes, at the usual pace."""
@@ -80,9 +84,36 @@ def doctor_command(
         raise UsageInvalid("--only and --exclude choose from a manifest", hint="name one")
     errand = Errand(str(manifest) if manifest else "", wish, max_calls)
     act = partial(_examine, desk, errand)
-    diagnosis = anyio.run(unless_interrupted, act)
+    diagnosis = _with_quarantine(desk, anyio.run(unless_interrupted, act))
     desk.print(render_doctor(diagnosis, desk.output, desk.style))
     return exit_code_for(diagnosis)
+
+
+def _with_quarantine(desk: Desk, diagnosis: Diagnosis) -> Diagnosis:
+    """Let out whom the check-up finds mended, and say who is back and who is not.
+
+    A disk that does not let us is no reason to keep back what was found.
+    """
+    examined, path = [app.app_id for app in diagnosis.apps], desk.state_dir.path
+    try:
+        quarantine = read_quarantine(path)
+        inside = [app_id for app_id in examined if app_id in quarantine.by_id()]
+        mended = recovered(quarantine, diagnosis.apps)
+        if mended:
+            with desk.state_dir.exclusive(this_holder()):
+                now = SystemClock().now()
+                quarantine = change_quarantine(
+                    path, lambda current: current.let_out_unchanged(mended, now)
+                )
+    except (RunLocked, StateUnusable) as error:
+        desk.say(f"warning: nobody is let out of quarantine: {error.message}")
+        return diagnosis
+    left = quarantine.by_id()
+    seen = QuarantineSeen(
+        back=tuple(app_id for app_id in inside if app_id not in left),
+        kept=tuple(app_id for app_id in inside if app_id in left),
+    )
+    return diagnosis.model_copy(update={"quarantine": seen}) if inside else diagnosis
 
 
 async def _examine(desk: Desk, errand: Errand) -> Diagnosis:

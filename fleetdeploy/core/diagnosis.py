@@ -72,6 +72,16 @@ class CheckCause(Document):
     hint: str
 
 
+class QuarantineSeen(Document):
+    """Of the apps that were looked at, who was let out of quarantine, and who stays in.
+
+    Nobody says it where none of them was in it.
+    """
+
+    back: tuple[str, ...]
+    kept: tuple[str, ...]
+
+
 class Diagnosis(Document):
     """What `doctor -o json` prints. `counts` are apps by state, `calls` requests by endpoint."""
 
@@ -84,6 +94,7 @@ class Diagnosis(Document):
     apps: tuple[AppCheckup, ...]
     causes: tuple[CheckCause, ...]
     calls: dict[str, int] = Field(default_factory=dict)
+    quarantine: QuarantineSeen | None = None
     next: str
 
 

@@ -9,6 +9,7 @@ from fleetdeploy.core.diagnosis import (
     AppCheckup,
     Check,
     Diagnosis,
+    QuarantineSeen,
     State,
     diagnose,
     fine,
@@ -147,3 +148,13 @@ def test_hostile_words_do_no_harm() -> None:
         text = render_doctor(whole, output, PLAIN)
         assert not set("\x1b\x07\x9b\x00\u202e\u2066\u2028\ud800") & set(text)
         text.encode()
+
+
+def test_who_is_let_out_of_quarantine_and_who_stays_is_a_line_each() -> None:
+    seen = QuarantineSeen(back=("1",), kept=("10", "11"))
+    diagnosis = mixed().model_copy(update={"quarantine": seen})
+    text = render_doctor(diagnosis, Output.TEXT, PLAIN)
+    assert "\n\nout of quarantine: 1 app (1)\nstill in quarantine: 2 apps (10, 11)\n\n" in text
+    page = render_doctor(diagnosis, Output.MARKDOWN, PLAIN)
+    assert "- out of quarantine: 1 app (1)" in page
+    assert "quarantine:" not in render_doctor(mixed(), Output.TEXT, PLAIN)

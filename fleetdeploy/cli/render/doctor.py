@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from fleetdeploy.cli.render.layout import (
+    bullets,
     code_ids,
     columns,
     count_of,
@@ -51,6 +52,7 @@ def _text(diagnosis: Diagnosis, style: Style) -> str:
         _fleet(diagnosis, style),
         _counts(diagnosis, style),
         "\n\n".join(_cause(cause, style) for cause in diagnosis.causes),
+        "\n".join(_quarantine(diagnosis)),
         _calls(diagnosis),
         next_line(diagnosis.next, style),
     )
@@ -110,6 +112,13 @@ def _cause(cause: CheckCause, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _quarantine(diagnosis: Diagnosis) -> list[str]:
+    """Tell who was let out of quarantine, and who is still in: a line each."""
+    seen = diagnosis.quarantine
+    told = [("out of quarantine", seen.back), ("still in quarantine", seen.kept)] if seen else []
+    return [f"{what}: {count_of(len(ids), 'app')} ({some(ids)})" for what, ids in told if ids]
+
+
 def _calls(diagnosis: Diagnosis) -> str:
     return f"{count_of(sum(diagnosis.calls.values()), 'call')} to the platform"
 
@@ -124,6 +133,7 @@ def _markdown(diagnosis: Diagnosis) -> str:
         ),
         markdown_table(("state", "apps"), counts) if diagnosis.counts else "",
         _markdown_causes(diagnosis),
+        bullets(map(safe_markdown, _quarantine(diagnosis))),
         f"{_calls(diagnosis)}.",
         next_markdown(diagnosis.next),
     )
