@@ -18,6 +18,7 @@ from fleetdeploy.core.endings import NOT_APPROVED, SUPERSEDED, WAVE_IN_VAIN
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.core.replay import AppState, RunState, is_resting
 from fleetdeploy.core.rules import RunRules, WaveRule
+from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.model import Phase, RunKind, Until
 
 
@@ -199,7 +200,9 @@ def _in_vain(course: Course, state: RunState, wave: str) -> bool:
     """
     apps = _apps(course, state, wave)
     tried = _touched(apps)
-    if state.kind is not RunKind.ROLLOUT or wave in state.waves_accepted or not tried:
+    if state.kind is not RunKind.ROLLOUT or wave in state.waves_accepted:
+        return False
+    if not tried and not all(is_set_aside(app.error) for app in apps):
         return False
     if any(_succeeded(app, state) for app in tried):
         return False
@@ -213,11 +216,13 @@ def _succeeded(app: AppState, state: RunState) -> bool:
 
 def _touched(apps: Iterable[AppState]) -> list[AppState]:
     """Return the apps that this run had something to do for."""
-    return [app for app in apps if app.phase is not Phase.UNCHANGED and not _taken_over(app)]
+    return [app for app in apps if app.phase is not Phase.UNCHANGED and not _left_alone(app)]
 
 
-def _taken_over(app: AppState) -> bool:
-    return app.error is not None and app.error.code == SUPERSEDED.code
+def _left_alone(app: AppState) -> bool:
+    """Whether the app's end says nothing: another run has it, or it is in quarantine."""
+    taken_over = app.error is not None and app.error.code == SUPERSEDED.code
+    return taken_over or is_set_aside(app.error)
 
 
 def _vain_words(wave: str, apps: Sequence[AppState]) -> str:

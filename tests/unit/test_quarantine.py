@@ -10,6 +10,7 @@ from fleetdeploy.core.app_checks import APP_CHECKS
 from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import Do, Note, Policy, Sight
 from fleetdeploy.core.diagnosis import AppCheckup, Check, State, fine
+from fleetdeploy.core.gates import HaltAt, Move, Open, in_order, next_move
 from fleetdeploy.core.plan import Action, Plan, check_digest
 from fleetdeploy.core.quarantine import (
     JUDGES,
@@ -23,9 +24,17 @@ from fleetdeploy.core.quarantine import (
     recovered,
     way_back,
 )
-from fleetdeploy.core.records import AnyAppRecord, AppFinished, ErrorNote, RunFinished
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    AppFinished,
+    ErrorNote,
+    RunFinished,
+    WaveOpened,
+    WaveSettled,
+)
 from fleetdeploy.core.replay import AppState, RunState, replay
 from fleetdeploy.core.set_aside import SetAside, leave_alone
+from fleetdeploy.core.so_far import SoFar
 from fleetdeploy.core.summary import exit_code_of, summarise
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import ExitCode, PlanMismatch
@@ -69,6 +78,7 @@ ASIDE = SetAside(
 )
 BY_HAND = SetAside(app_id=APP, since=START, by="ops on night", note="a quarrel")
 FOR_CONTENT = ASIDE.model_copy(update={"reason": REJECTED})
+UNCHANGED_OTHER = ended(Outcome.UNCHANGED, None, OTHER)
 SET_ASIDE: list[AnyAppRecord] = [leave_alone(ASIDE).record]
 
 
@@ -299,6 +309,32 @@ def test_who_counted_from_earlier_runs_counts_no_longer_once_it_is_set_aside() -
     state = RunState.new([APP, OTHER], failing=[APP], blocking=[APP, OTHER])
     replay(state, make_entries(SET_ASIDE))
     assert (state.failing, state.blocking) == (set(), {OTHER})
+
+
+def test_what_counts_of_a_rollout_is_passed_on_without_those_who_are_not_tried() -> None:
+    given = SoFar(rollout="r", apps=9, failing=(APP, OTHER), blocking=(APP,))
+    assert given.without({APP}) == SoFar(rollout="r", apps=9, failing=(OTHER,))
+
+
+@pytest.mark.parametrize(
+    ("rest_of_wave", "move"),
+    [
+        # As if the others were the whole wave: they are online, and prove what they did before.
+        (UNCHANGED_OTHER, Open("rest")),
+        (released(OTHER), Open("rest")),
+        # A canary that nobody tried shows nothing.
+        ([leave_alone(BY_HAND.model_copy(update={"app_id": OTHER})).record], HaltAt),
+    ],
+)
+def test_a_wave_is_judged_without_those_who_are_set_aside(
+    rest_of_wave: list[AnyAppRecord], move: Move | type[Move]
+) -> None:
+    course = in_order([(APP, "canary"), (OTHER, "canary"), ("100000290", "rest")])
+    records = [WaveOpened(wave="canary"), *SET_ASIDE, *rest_of_wave, WaveSettled(wave="canary")]
+    state = RunState.new([APP, OTHER, "100000290"])
+    replay(state, make_entries(records))
+    found = next_move(course, state, LATER)
+    assert isinstance(found, move) if isinstance(move, type) else found == move
 
 
 def test_who_is_set_aside_for_one_cause_is_told_in_one_line() -> None:
