@@ -249,6 +249,7 @@ async def test_runs_that_never_started_hide_neither_doubt_nor_a_run_that_is_open
     assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
 
 
+@pytest.mark.anyio
 async def test_runs_are_read_for_as_long_as_a_row_of_bad_ends_may_go_on(
     state_dir: StateDir,
 ) -> None:
