@@ -11,7 +11,7 @@ import click
 
 from fleetdeploy.cli.confirming import ask_for_number, check_can_ask
 from fleetdeploy.cli.options import Desk, common, lasting, selecting, selection
-from fleetdeploy.cli.planning import Planned, Wish, check_credentials, policy_of
+from fleetdeploy.cli.planning import Planned, Wish, check_credentials, policy_of, with_history
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.style import Output
@@ -214,6 +214,7 @@ def _of_these(before: Before, apps: tuple[PlannedApp, ...]) -> Before:
 def _plan_one(
     kind: RunKind, target: Target, seen: Survey, before: Before, policy: Policy
 ) -> PlannedApp:
+    target = with_history(target, before)
     doubted = target.app_id in before.doubted
     error = seen.errors.get(target.app_id)
     if error is not None:

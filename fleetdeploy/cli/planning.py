@@ -1,7 +1,7 @@
 """From a manifest to a plan: select, resolve, look at the platform, predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from random import Random
@@ -85,7 +85,8 @@ def limits_of(rules: RunRules) -> PaceLimits:
 def policy_of(rules: RunRules, settings: Settings) -> Policy:
     return Policy(
         skip_unchanged=rules.skip_unchanged,
-        wait_for_foreign=rules.wait_for_foreign,
+        foreign_package=rules.in_foreign_audit,
+        overwrite_foreign=bool(rules.overwrite_foreign),
         settle_s=settings.settle,
         vanish_s=settings.settle * VANISH_FACTOR,
     )
@@ -233,6 +234,7 @@ def _check_manifest(reference: ManifestRef) -> None:
 def _plan_one(
     target: Target, seen: Survey, before: Before, policy: Policy, until: Until
 ) -> PlannedApp:
+    target = with_history(target, before)
     doubted = target.app_id in before.doubted
     if target.set_aside is not None:
         return plan_set_aside(target, in_doubt_before=doubted)
@@ -243,6 +245,12 @@ def _plan_one(
         rows = seen.rows[target.app_id]
         planned = plan_app(target, rows, policy, until, before.history, in_doubt_before=doubted)
     return planned.model_copy(update={"known_cause": before.causes.get(target.app_id)})
+
+
+def with_history(target: Target, before: Before) -> Target:
+    """Return the target with what our runs left online; a saved plan may know where nobody does."""
+    left = before.left_online.get(target.app_id, target.left_online)
+    return replace(target, left_online=left)
 
 
 def _reference(loaded: LoadedManifest) -> ManifestRef:
@@ -271,6 +279,8 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         waves=_waves(rollout.waves),
         order=rollout.order if rollout.order == "audit_ahead" else None,
         budget=rollout.budget if rollout.budget == "soft" else None,
+        foreign_package=rollout.foreign_package,
+        overwrite_foreign=rollout.overwrite_foreign or None,
     )
 
 

@@ -19,9 +19,16 @@ The plan makes its prediction with the same function, so that plan and run agree
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 from fleetdeploy.core import endings, sightings
+from fleetdeploy.core.case import Case
+from fleetdeploy.core.decide_foreign import (
+    back_to_ours,
+    by_hand,
+    leaving_audit,
+    obstacle,
+    withdrawing,
+)
 from fleetdeploy.core.decisions import (
     Confirm,
     Decision,
@@ -42,7 +49,6 @@ from fleetdeploy.core.replay import AppState, is_resting
 from fleetdeploy.core.settling import (
     AUDIT,
     PACKAGE,
-    Circumstances,
     attempt,
     end,
     settled,
@@ -51,8 +57,8 @@ from fleetdeploy.core.settling import (
     status_words,
     still,
 )
+from fleetdeploy.core.targets import Target
 from fleetdeploy.model import (
-    Bundle,
     Outcome,
     Package,
     PackageStatus,
@@ -62,50 +68,29 @@ from fleetdeploy.model import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Case(Circumstances):
-    """Everything a decision is made from."""
-
-    bundle: Bundle
-
-    @property
-    def version(self) -> str:
-        """The version our package goes by: an adopted one keeps its own."""
-        return self.bundle.version if self.app.version is None else self.app.version
-
-    @property
-    def row(self) -> Package | None:
-        """Our package in the list, only where version and marker still agree."""
-        row = sightings.row_of(self.sight.rows, self.app.package_id)
-        return row if row and sightings.is_bundle(row, self.bundle, self.version) else None
-
-    @property
-    def fresh(self) -> tuple[Package, ...]:
-        """Rows of our bundle that the last upload made."""
-        return sightings.new_rows(self.sight.rows, self.bundle, self.version, self.app.known)
-
-
-def decide(app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: Until) -> Decision:
+def decide(app: AppState, target: Target, sight: Sight, policy: Policy, until: Until) -> Decision:
     """Choose what to do for an app that is not at its end."""
     assert not app.terminal, app.phase
     if is_resting(app, until):
         return Rest(f"as far as {until}")
-    return _BY_PHASE[app.phase](Case(app, sight, policy, bundle))
+    return _BY_PHASE[app.phase](Case(app, sight, policy, target))
 
 
 def _queued(case: Case) -> Decision:
+    if case.app.step is Step.WITHDRAW and case.app.package_id is not None:
+        return back_to_ours(case)
     live = sightings.online(case.sight.rows)
     if case.policy.skip_unchanged and live and live.fingerprint == case.bundle.fingerprint:
         return end(case, Outcome.UNCHANGED, None, "its content is already online")
+    replaced = by_hand(case)
+    if replaced is not None:
+        return replaced
     if sightings.rolling_back(case.sight.rows, case.bundle):
         return Poll("the same content is rolling back")
     ours = sightings.furthest_of_ours(case.sight.rows, case.bundle)
     if ours is not None:
         return _adopt(case, ours)
-    obstacle = _obstacle(case)
-    if obstacle is not None:
-        return obstacle
-    return _attempt(case, Step.UPLOAD, "not on the platform yet")
+    return obstacle(case) or _attempt(case, Step.UPLOAD, "not on the platform yet")
 
 
 def _adopt(case: Case, ours: Package) -> Decision:
@@ -122,18 +107,6 @@ def _adopt(case: Case, ours: Package) -> Decision:
         known=sightings.keys_like(case.sight.rows, case.bundle, ours),
     )
     return Note(record, f"ours is there already ({_where(stage)})")
-
-
-def _obstacle(case: Case) -> Decision | None:
-    other = sightings.in_the_way(case.sight.rows, case.app.package_id)
-    if other is None:
-        return None
-    whose = "an earlier rollout's" if other.fingerprint else "somebody else's"
-    why = f"{whose} package {other.package_id} (version {other.version}) is in audit"
-    if case.policy.wait_for_foreign:
-        return Poll(why)
-    error = endings.FOREIGN_IN_AUDIT.note(why)
-    return end(case, Outcome.BLOCKED, error, why)
 
 
 def _uploading(case: Case) -> Decision:
@@ -166,7 +139,7 @@ def _uploaded(case: Case) -> Decision:
         return _moved_on(case, row)
     if case.bundle.direct_commit:
         return still(case, endings.NOT_SUBMITTED)
-    return _obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
+    return obstacle(case) or _attempt(case, Step.SUBMIT_AUDIT, "built and not in audit")
 
 
 def _submitting(case: Case) -> Decision:
@@ -201,7 +174,7 @@ def _approved(case: Case) -> Decision:
     if row is None:
         return _gone(case)
     if row.status == PackageStatus.AUDIT_PASSED:
-        return _attempt(case, Step.RELEASE, "approved and not online")
+        return by_hand(case) or _attempt(case, Step.RELEASE, "approved and not online")
     if row.status in (PackageStatus.AUDIT_FAILED, PackageStatus.ONLINE):
         return _moved_on(case, row)
     if row.status == PackageStatus.DEVELOPMENT:
@@ -234,6 +207,8 @@ _BY_PHASE: Mapping[Phase, Callable[[Case], Decision]] = {
     Phase.APPROVED: _approved,
     Phase.RELEASING: _releasing,
     Phase.PUBLISHING: _publishing,
+    Phase.WITHDRAWING: withdrawing,
+    Phase.LEAVING_AUDIT: leaving_audit,
 }
 
 _STAGES: Mapping[int | None, FoundStage] = {

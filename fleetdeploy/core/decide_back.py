@@ -40,7 +40,7 @@ def decide_for(
     if kind is RunKind.ROLLOUT:
         if target.set_aside is not None:
             return leave_alone(target.set_aside)
-        return decide(app, target.bundle, sight, policy, until)
+        return decide(app, target, sight, policy, until)
     return decide_back(kind, app, target, sight, policy)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from fleetdeploy.core.records import AnyAppRecord, StepStarted
+from fleetdeploy.core.rules import ForeignPackage
 from fleetdeploy.model import Package
 
 NOTES_MAX = 16
@@ -13,6 +14,7 @@ NOTES_MAX = 16
 class Policy:
     """The rules of a run that decisions depend on; durations in seconds.
 
+    `foreign_package` and `overwrite_foreign` hold where an app has no rule of its own.
     `settle_s`: silence of this length proves that a request did not take effect.
     `vanish_s`: silence of this length proves that somebody took a package away.
     `visible_s`: how long an acknowledged upload or release may stay invisible.
@@ -21,7 +23,8 @@ class Policy:
     """
 
     skip_unchanged: bool = True
-    wait_for_foreign: bool = False
+    foreign_package: ForeignPackage = "block"
+    overwrite_foreign: bool = False
     settle_s: float = 10.0
     vanish_s: float = 60.0
     visible_s: float = 1800.0

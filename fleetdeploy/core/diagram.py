@@ -46,6 +46,12 @@ CAUSES: Final[Mapping[Event, Cause]] = {
     Event.WITHDRAW_SUCCEEDED: Cause(PLATFORM, "the withdrawal is taken, or shows in the list"),
     Event.WITHDRAW_FAILED: Cause(PLATFORM, "the withdrawal certainly had no effect"),
     Event.AWAIT_WITHDRAW_SUCCEEDED: Cause(PLATFORM, "the package is out of audit"),
+    Event.OBSTACLE_WITHDRAW_STARTED: Cause(
+        US, "we record the intent to withdraw what is in the way, then send it"
+    ),
+    Event.OBSTACLE_AWAIT_WITHDRAW_SUCCEEDED: Cause(
+        PLATFORM, "what was in the way is out of audit, or its verdict fell"
+    ),
     Event.FOUND_ROLLING_BACK: Cause(PERSON, "a look finds the package rolling back already"),
     Event.FOUND_PROCESSING: Cause(US, "a look finds our package being built: it is adopted"),
     Event.FOUND_UPLOADED: Cause(US, "a look finds our package built: it is adopted"),

@@ -16,7 +16,7 @@ def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]
 
 
 def _essence(app: PlannedApp | None) -> tuple[object, ...]:
-    return (app.action, app.start, app.package_id, app.online) if app else ()
+    return (app.action, app.start, app.package_id, app.online, app.obstacle) if app else ()
 
 
 def _part(app: PlannedApp | None) -> str:
@@ -24,4 +24,5 @@ def _part(app: PlannedApp | None) -> str:
         return "not planned"
     online = f"{app.online.version} online" if app.online else "nothing online"
     package = f", package {app.package_id}" if app.package_id else ""
-    return f"{app.action} ({online}{package})"
+    first = f", first withdraws {app.obstacle.package_id}" if app.obstacle else ""
+    return f"{app.action} ({online}{package}{first})"

@@ -106,8 +106,14 @@ WITHDRAWN = Ending(
 FOREIGN_IN_AUDIT = Ending(
     "package.foreign_in_audit",
     "another package of the app is in audit",
-    "app ends `blocked`; or waits, with `foreign_package: wait`",
-    "wait for its verdict or withdraw it, then run again; or set rollout.foreign_package: wait",
+    "app ends `blocked`; or waits or withdraws it, as `foreign_package` says",
+    "wait for its verdict, then run again; or set foreign_package to wait or withdraw",
+)
+FOREIGN_ONLINE = Ending(
+    "package.foreign_online",
+    "somebody released another package in place of ours",
+    "app ends `blocked`: nothing is sent",
+    "ask who released it; set overwrite_foreign: true for this app to replace it, then run again",
 )
 QUARANTINED = Ending(
     "app.quarantined",
@@ -173,7 +179,7 @@ WITHDRAW_NOT_VISIBLE = Ending(
     "withdraw.not_visible",
     "the withdrawal was taken, and the package is still in audit",
     "app ends `failed`, after half an hour",
-    "look at `fleetdeploy packages APP`; type the withdrawal again",
+    "look at `fleetdeploy packages APP`; then give the same command again",
 )
 TOO_LATE = Ending(
     "withdraw.too_late",
@@ -265,6 +271,7 @@ ENDINGS = (
     WITHDRAWN,
     FOREIGN_IN_AUDIT,
     QUARANTINED,
+    FOREIGN_ONLINE,
     GONE,
     SUPERSEDED,
     WINDOW_CLOSED,

@@ -215,14 +215,3 @@ Date = Annotated[
     BeforeValidator(_parse_date),
     WithJsonSchema({"type": "string", "format": "date", "pattern": f"^{_DATE.pattern}$"}),
 ]
-
-
-def not_yet(what: str, *, only: str | None = None) -> AfterValidator:
-    """Refuse what has a meaning but no effect yet: any value, or only the one named."""
-
-    def refuse(value: object) -> object:
-        if only is None or value == only:
-            raise ValueError(f"{what} is not supported yet")
-        return value
-
-    return AfterValidator(refuse)

@@ -12,8 +12,9 @@ The phases in which something was sent (`uploading`, `submitting`, `releasing`, 
 After a crash an app in one of them is in doubt. A failed step leads back to the phase before it,
 from where it may be tried again.
 
-All kinds of run share the table and begin in `queued`. Which events belong to which kind is said by
-`kind_of`: a rollout never rolls back, and a rollback never uploads.
+All kinds of run share the table and begin in `queued`. Which events belong to which kinds is said
+by `kinds_of`: a rollout never rolls back, and a rollback never uploads. A rollout withdraws only
+obstacles, and then leads back to `queued`; an app that has a package goes on from there with it.
 """
 
 from collections.abc import Mapping
@@ -62,6 +63,8 @@ class Event(StrEnum):
     WITHDRAW_SUCCEEDED = "withdraw_succeeded"
     WITHDRAW_FAILED = "withdraw_failed"
     AWAIT_WITHDRAW_SUCCEEDED = "await_withdraw_succeeded"
+    OBSTACLE_WITHDRAW_STARTED = "obstacle_withdraw_started"
+    OBSTACLE_AWAIT_WITHDRAW_SUCCEEDED = "obstacle_await_withdraw_succeeded"
     FOUND_PROCESSING = "found_processing"
     FOUND_UPLOADED = "found_uploaded"
     FOUND_AUDITING = "found_auditing"
@@ -92,6 +95,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
         Event.ROLLBACK_STARTED: Phase.ROLLING_BACK,
         Event.FOUND_ROLLING_BACK: Phase.REVERTING,
         Event.WITHDRAW_STARTED: Phase.WITHDRAWING,
+        Event.OBSTACLE_WITHDRAW_STARTED: Phase.WITHDRAWING,
         Event.ENDED_UNCHANGED: Phase.UNCHANGED,
         **_ENDED,
     },
@@ -108,6 +112,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
     },
     Phase.UPLOADED: {
         Event.SUBMIT_AUDIT_STARTED: Phase.SUBMITTING,
+        Event.OBSTACLE_WITHDRAW_STARTED: Phase.WITHDRAWING,
         Event.FOUND_AUDITING: Phase.AUDITING,
         Event.FOUND_APPROVED: Phase.APPROVED,
         Event.FOUND_RELEASED: Phase.RELEASED,
@@ -157,6 +162,7 @@ TRANSITIONS: Mapping[Phase, Mapping[Event, Phase]] = {
     },
     Phase.LEAVING_AUDIT: {
         Event.AWAIT_WITHDRAW_SUCCEEDED: Phase.WITHDRAWN,
+        Event.OBSTACLE_AWAIT_WITHDRAW_SUCCEEDED: Phase.QUEUED,
         **_ENDED,
     },
     Phase.RELEASED: {},
@@ -216,24 +222,21 @@ _OF_ROLLBACKS = frozenset(
         Event.FOUND_ROLLING_BACK,
     }
 )
-_OF_WITHDRAWALS = frozenset(
-    {
-        Event.WITHDRAW_STARTED,
-        Event.WITHDRAW_DOUBTED,
-        Event.WITHDRAW_SUCCEEDED,
-        Event.WITHDRAW_FAILED,
-        Event.AWAIT_WITHDRAW_SUCCEEDED,
-    }
+_OF_WITHDRAWALS = frozenset({Event.WITHDRAW_STARTED, Event.AWAIT_WITHDRAW_SUCCEEDED})
+_OF_ALL_THAT_WITHDRAW = frozenset(
+    {Event.WITHDRAW_DOUBTED, Event.WITHDRAW_SUCCEEDED, Event.WITHDRAW_FAILED}
 )
 
 
-def kind_of(event: Event) -> RunKind | None:
-    """Return the kind of run that an event belongs to, None if it can happen in all."""
+def kinds_of(event: Event) -> frozenset[RunKind]:
+    """Return the kinds of run in which an event can happen."""
     if event in _OF_ALL_KINDS:
-        return None
+        return frozenset(RunKind)
+    if event in _OF_ALL_THAT_WITHDRAW:
+        return frozenset({RunKind.ROLLOUT, RunKind.WITHDRAW})
     if event in _OF_ROLLBACKS:
-        return RunKind.ROLLBACK
-    return RunKind.WITHDRAW if event in _OF_WITHDRAWALS else RunKind.ROLLOUT
+        return frozenset({RunKind.ROLLBACK})
+    return frozenset({RunKind.WITHDRAW if event in _OF_WITHDRAWALS else RunKind.ROLLOUT})
 
 
 def event_of(record: AnyAppRecord) -> Event:
@@ -243,9 +246,9 @@ def event_of(record: AnyAppRecord) -> Event:
     """
     match record:
         case StepStarted():
-            name = f"{record.step}_started"
+            name = f"{_whose(record)}{record.step}_started"
         case StepSucceeded():
-            name = f"{record.step}_succeeded"
+            name = f"{_whose(record)}{record.step}_succeeded"
         case StepDoubted():
             name = f"{record.step}_doubted"
         case StepFailed():
@@ -260,6 +263,10 @@ def event_of(record: AnyAppRecord) -> Event:
         return Event(name)
     except ValueError:
         raise IllegalTransition(f"app {record.app_id}: there is no event {name}") from None
+
+
+def _whose(record: StepStarted | StepSucceeded) -> str:
+    return "obstacle_" if record.obstacle else ""
 
 
 def next_phase(phase: Phase, event: Event) -> Phase:

@@ -25,9 +25,9 @@ from fleetdeploy.core.fields import (
     Version,
     Window,
     Zone,
-    not_yet,
     parse_budget,
 )
+from fleetdeploy.core.rules import ForeignPackage
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
@@ -71,6 +71,12 @@ class Overrides(Part):
     priority: Priority | None = Field(
         default=None,
         description="Who goes first where there is not enough for all: the higher; 0 by default.",
+    )
+    foreign_package: ForeignPackage | None = Field(
+        default=None, description="As rollout.foreign_package, where it differs."
+    )
+    overwrite_foreign: bool | None = Field(
+        default=None, description="As rollout.overwrite_foreign, where it differs."
     )
 
 
@@ -164,12 +170,13 @@ class Rollout(Part):
     skip_unchanged: bool = Field(
         default=True, description="Leave apps alone whose content is already online."
     )
-    foreign_package: Annotated[
-        Literal["block", "wait", "withdraw"],
-        not_yet("foreign_package withdraw", only="withdraw"),
-    ] = Field(
+    foreign_package: ForeignPackage = Field(
         default="block",
-        description="Somebody else's package in audit: block the app, or wait for its end.",
+        description="Another package in audit: block the app, wait for its end, or withdraw it.",
+    )
+    overwrite_foreign: bool = Field(
+        default=False,
+        description="Replace what somebody released by hand in place of a package of ours.",
     )
 
 

@@ -6,7 +6,7 @@ that is still true is what happens. This module reads nothing: rows and history 
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from fleetdeploy.core import sightings
 from fleetdeploy.core.causes import Cause
+from fleetdeploy.core.comparison import History, changed, unknown, upload_reason
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import (
     NOTES_MAX,
@@ -27,11 +28,11 @@ from fleetdeploy.core.decisions import (
     Rest,
     Sight,
 )
-from fleetdeploy.core.differences import changed_keys
+from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.gates import Course, course_of
 from fleetdeploy.core.records import AppFinished, ErrorNote
 from fleetdeploy.core.replay import AppState, RunState, advance, step_of
-from fleetdeploy.core.rules import LATER_RULES, RunRules, Value
+from fleetdeploy.core.rules import LATER_RULES, ForeignPackage, RunRules, Value
 from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import SoFar
 from fleetdeploy.core.targets import Target, Undo
@@ -41,7 +42,6 @@ from fleetdeploy.model import (
     Bundle,
     Outcome,
     Package,
-    PackageStatus,
     RunKind,
     Step,
     Until,
@@ -75,6 +75,14 @@ class OnlineNote(Value):
     fingerprint: str | None = None
 
 
+class ObstacleNote(Value):
+    """A package in audit that a run would withdraw first; without `fingerprint` it is not ours."""
+
+    package_id: str
+    version: str
+    fingerprint: str | None = None
+
+
 class PlannedApp(Value):
     """One app's part. `ext_json` is the canonical text that goes over the wire.
 
@@ -85,6 +93,9 @@ class PlannedApp(Value):
     last run ended it with, where others may share it. `undo` is the package that is to be taken
     back, in a plan of a run that does so. Of a higher `priority` are those who go first.
     `set_aside` is why the app is in quarantine.
+    `obstacle` is what would be withdrawn from audit first. `foreign_package` and
+    `overwrite_foreign` are None where the run's rules hold, `left_online` is None where our runs
+    never released anything.
     """
 
     app_id: str
@@ -112,6 +123,10 @@ class PlannedApp(Value):
     undo: Undo | None = None
     priority: int = 0
     set_aside: SetAside | None = None
+    obstacle: ObstacleNote | None = None
+    foreign_package: ForeignPackage | None = None
+    overwrite_foreign: bool | None = None
+    left_online: LeftOnline | None = None
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -124,12 +139,15 @@ class PlannedApp(Value):
             direct_commit=self.direct_commit,
         )
         return Target(
-            self.app_id,
-            self.name,
-            self.labels,
-            self.wave,
-            bundle,
+            app_id=self.app_id,
+            name=self.name,
+            labels=self.labels,
+            wave=self.wave,
+            bundle=bundle,
             undo=self.undo,
+            foreign_package=self.foreign_package,
+            overwrite_foreign=self.overwrite_foreign,
+            left_online=self.left_online,
             priority=self.priority,
             set_aside=self.set_aside,
         )
@@ -226,25 +244,30 @@ def _digest(plan: Plan) -> str:
     # Plans were saved before there was all this: where it says nothing, their digests must hold.
     silent = {name for name in LATER_RULES if getattr(plan.rules, name) in (None, ())}
     exclude: dict[str, Any] = {"digest": True, "notes": True, "rules": silent}
-    apart = {"undo"} if plan.run_kind is RunKind.ROLLOUT else set()
-    for name in ("known_cause", "priority", "set_aside"):
-        if not any(getattr(app, name) for app in plan.apps):
-            apart.add(name)
+    apart = {name for name in _LATER_FIELDS if _says_nothing(plan, name)}
+    if plan.run_kind is RunKind.ROLLOUT:
+        apart.add("undo")
     exclude["apps"] = {"__all__": apart}
     exclude |= {name: True for name in ("of_run", "so_far") if getattr(plan, name) is None}
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
 
 
-class Past(Value):
-    """What our own history knows of a bundle it sent once."""
+_LATER_FIELDS: Final = (
+    "known_cause",
+    "obstacle",
+    "foreign_package",
+    "overwrite_foreign",
+    "left_online",
+    "priority",
+    "set_aside",
+)
+"""Left out of a digest where no app of the plan says anything in them."""
 
-    template_id: str
-    ext_json: str
 
-
-History = Mapping[tuple[str, str], Past]
-"""By app id and fingerprint."""
+def _says_nothing(plan: Plan, name: str) -> bool:
+    usual = PlannedApp.model_fields[name].default
+    return all(getattr(app, name) == usual for app in plan.apps)
 
 
 def plan_app(
@@ -258,31 +281,55 @@ def plan_app(
 ) -> PlannedApp:
     """Predict what a run would do for one app whose packages look like `rows`."""
     app = AppState(target.app_id, in_doubt_before=in_doubt_before)
-    decision = decide(app, target.bundle, Sight(rows), policy, until)
+    decision = decide(app, target, Sight(rows), policy, until)
     first = decision
     for _ in range(NOTES_MAX):
         if not isinstance(decision, Note) or (app := advance(app, decision.record)).terminal:
             break
-        decision = decide(app, target.bundle, Sight(rows), policy, until)
+        decision = decide(app, target, Sight(rows), policy, until)
+    if isinstance(decision, Confirm):
+        # It looks first; said is what it will do if nothing moves meanwhile.
+        settled = replace(app, in_doubt_before=False)
+        decision = decide(settled, target, Sight(rows), policy, until)
     live = sightings.online(rows)
     action = _action(first, decision, app)
     uploads = action is Action.UPLOAD
     past = history.get((target.app_id, live.fingerprint or "")) if live else None
-    changed = _changed(target.bundle, past) if uploads else None
+    why = upload_reason(target.bundle, rows, past) if uploads else _reason(action, first, decision)
+    obstacle = _withdrawn_first(decision, rows)
+    if obstacle is not None:
+        assert isinstance(decision, Do)
+        why = f"{decision.why}; {why}"
     return planned_from(
         target,
         action=action,
         start=_start(decision, app),
-        reason=_upload_reason(target.bundle, rows, past)
-        if uploads
-        else _reason(action, first, decision),
+        reason=why,
         package_id=app.package_id,
         online=OnlineNote(version=live.version, fingerprint=live.fingerprint) if live else None,
-        changed=changed,
-        unknown=_unknown(target.bundle, live, past) if uploads else (),
+        changed=changed(target.bundle, past) if uploads else None,
+        unknown=unknown(target.bundle, live, past) if uploads else (),
         error=app.error,
         in_doubt_before=in_doubt_before,
+        obstacle=obstacle,
+        left_online=_left_online(target, live),
     )
+
+
+def _withdrawn_first(decision: Decision, rows: tuple[Package, ...]) -> ObstacleNote | None:
+    if not isinstance(decision, Do) or not decision.record.obstacle:
+        return None
+    row = sightings.row_of(rows, decision.record.package_id)
+    assert row is not None
+    assert row.package_id is not None
+    return ObstacleNote(package_id=row.package_id, version=row.version, fingerprint=row.fingerprint)
+
+
+def _left_online(target: Target, live: Package | None) -> LeftOnline | None:
+    """Keep what history knows; a package of ours that shows is what we left, whatever it says."""
+    if live is not None and live.fingerprint is not None:
+        return LeftOnline(ours=live.version)
+    return target.left_online
 
 
 def plan_unread(target: Target, error: ErrorNote, *, in_doubt_before: bool = False) -> PlannedApp:
@@ -318,6 +365,9 @@ def planned_from(target: Target, **fields: object) -> PlannedApp:
             "undo": target.undo,
             "priority": target.priority,
             "set_aside": target.set_aside,
+            "foreign_package": target.foreign_package,
+            "overwrite_foreign": target.overwrite_foreign,
+            "left_online": target.left_online,
             **fields,
         }
     )
@@ -345,47 +395,3 @@ def _reason(action: Action, first: Decision, last: Decision) -> str:
     if isinstance(first, Note) and action is Action.WAIT:
         return f"{first.why}; {last.why}"
     return first.why
-
-
-def _upload_reason(bundle: Bundle, rows: tuple[Package, ...], past: Past | None) -> str:
-    live = sightings.online(rows)
-    reasons = [_against_online(bundle, live, past)]
-    refused = _rejected_before(bundle, rows)
-    if refused is not None:
-        said = refused.audit_message or refused.remark or "no reason given"
-        reasons.append(f"the reviewer rejected this very content before ({said})")
-    return "; ".join(reasons)
-
-
-def _against_online(bundle: Bundle, live: Package | None, past: Past | None) -> str:
-    if live is None:
-        return "nothing is online yet"
-    if live.fingerprint is None:
-        return f"what is online (version {live.version}) is not ours"
-    if live.fingerprint == bundle.fingerprint:
-        return "the same content is online, and skip_unchanged is off"
-    if past is not None and past.template_id != bundle.template_id:
-        return f"template {bundle.template_id} instead of {past.template_id} (online)"
-    return f"the content differs from what is online (version {live.version})"
-
-
-def _rejected_before(bundle: Bundle, rows: tuple[Package, ...]) -> Package | None:
-    return next(
-        (
-            row
-            for row in rows
-            if row.status == PackageStatus.AUDIT_FAILED and row.fingerprint == bundle.fingerprint
-        ),
-        None,
-    )
-
-
-def _changed(bundle: Bundle, past: Past | None) -> tuple[str, ...] | None:
-    return changed_keys(past.ext_json, bundle.ext_json) if past is not None else None
-
-
-def _unknown(bundle: Bundle, live: Package | None, past: Past | None) -> tuple[str, ...]:
-    unknown = []
-    if live is not None and past is None and live.fingerprint != bundle.fingerprint:
-        unknown.append("which keys differ from what is online: our history does not know it")
-    return tuple(unknown)

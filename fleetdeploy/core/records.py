@@ -210,7 +210,8 @@ class StepStarted(AppRecord):
 
     `known` are the keys of rows that already looked like ours before an upload (see
     `core/sightings.py`), so that only a new row proves that this upload happened. `back_to` is the
-    version that a rollback is to bring back, as the platform said right before.
+    version that a rollback is to bring back, as the platform said right before. `obstacle`: the
+    package is none of this rollout's, and is withdrawn because it is in the way.
     """
 
     kind: Literal["step_started"] = "step_started"
@@ -219,16 +220,21 @@ class StepStarted(AppRecord):
     package_id: str | None = None
     known: tuple[str, ...] = ()
     back_to: str | None = None
+    obstacle: bool = False
 
 
 class StepSucceeded(AppRecord):
-    """The step's result. `settled`: its answer was lost and it was read off the platform."""
+    """The step's result. `settled`: its answer was lost and it was read off the platform.
+
+    `obstacle`: what is out of audit was in the way of this rollout.
+    """
 
     kind: Literal["step_succeeded"] = "step_succeeded"
     step: Step
     attempt: int
     package_id: str | None = None
     settled: bool = False
+    obstacle: bool = False
 
 
 class StepDoubted(AppRecord):

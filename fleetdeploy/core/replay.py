@@ -24,7 +24,7 @@ from fleetdeploy.core.lifecycle import (
     STEP_OF,
     TERMINAL,
     event_of,
-    kind_of,
+    kinds_of,
     next_phase,
 )
 from fleetdeploy.core.records import (
@@ -61,6 +61,7 @@ class AppState:
 
     `known` are the keys of rows that looked like ours before the upload (see `sightings.py`).
     `version` is that of an adopted package, `back_to` the one that a rollback is to bring back.
+    `obstacle` is a package in the way whose withdrawal is not over, `cleared` how many are.
     `in_doubt_before` says that a step which is over for
     this run may still take effect: an earlier run died in it, or the app was given up in it.
     """
@@ -73,6 +74,8 @@ class AppState:
     attempt: int = 0
     known: tuple[str, ...] = ()
     back_to: str | None = None
+    obstacle: str | None = None
+    cleared: int = 0
     error: ErrorNote | None = None
     updated_at: datetime | None = None
     in_doubt_before: bool = False
@@ -124,9 +127,12 @@ def advance(app: AppState, record: AnyAppRecord, *, at: datetime | None = None) 
                 package_id=record.package_id,
                 version=record.version,
                 known=record.known,
-                error=None,
+                # What is found after a withdrawal that failed is no news about that.
+                error=app.error if app.obstacle else None,
                 updated_at=at,
             )
+        case StepSucceeded() if record.obstacle:
+            return _cleared(app, phase, at)
         case StepSucceeded():
             package_id = record.package_id or app.package_id
             return replace(app, phase=phase, package_id=package_id, error=None, updated_at=at)
@@ -142,21 +148,35 @@ def advance(app: AppState, record: AnyAppRecord, *, at: datetime | None = None) 
 
 
 def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | None) -> AppState:
-    """Begin a step; an upload forgets the package that was adopted or made before."""
+    """Begin a step."""
     uploads = record.step is Step.UPLOAD
     return replace(
         app,
         phase=phase,
-        package_id=None if uploads else record.package_id or app.package_id,
+        package_id=_own_package(app, record),
         version=None if uploads else app.version,
         step=record.step,
         attempt=record.attempt,
         known=record.known if uploads else app.known,
         back_to=record.back_to,
+        obstacle=record.package_id if record.obstacle else None,
         error=None,
         updated_at=at,
         in_doubt_before=False,
     )
+
+
+def _own_package(app: AppState, record: StepStarted) -> str | None:
+    """Return which package is the app's own from here on: what is in its way never is."""
+    if record.step is Step.UPLOAD or (record.obstacle and app.phase is Phase.QUEUED):
+        return None
+    return app.package_id if record.obstacle else record.package_id or app.package_id
+
+
+def _cleared(app: AppState, phase: Phase, at: datetime | None) -> AppState:
+    """Take note that an obstacle is gone; the next one has tries of its own."""
+    gone = replace(app, attempt=0, obstacle=None, cleared=app.cleared + 1)
+    return replace(gone, phase=phase, error=None, updated_at=at)
 
 
 @dataclass(slots=True)
@@ -270,7 +290,7 @@ class RunState:
     def _check_kind(self, record: AnyAppRecord) -> None:
         """Refuse what does not happen in this kind of run, like an upload in a rollback."""
         event = event_of(record)
-        if kind_of(event) not in (None, self.kind):
+        if self.kind not in kinds_of(event):
             raise IllegalTransition(f"{event} cannot happen in a {self.kind}")
 
     def _apply_run(self, record: RunRecord, at: datetime) -> None:

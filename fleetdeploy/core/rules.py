@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.fields import parse_budget
 
+ForeignPackage = Literal["block", "wait", "withdraw"]
+"""What is done about an app that has somebody else's package in audit."""
+
 
 class Value(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +42,7 @@ class RunRules(Value):
 
     None: as many blocked apps, or apps of one cause, as there may be; nobody is newly set aside.
     Windows are written as in the manifest; without any, it may happen at any time.
+    `wait_for_foreign` is what plans said before there was `foreign_package`.
     `waves` says more of waves that do more than follow each other; `order` and `budget` are None
     for the usual ones.
     """
@@ -60,6 +64,13 @@ class RunRules(Value):
     waves: tuple[WaveRule, ...] = ()
     order: Literal["audit_ahead"] | None = None
     budget: Literal["soft"] | None = None
+    foreign_package: ForeignPackage | None = None
+    overwrite_foreign: bool | None = None
+
+    @property
+    def in_foreign_audit(self) -> ForeignPackage:
+        """What is done about somebody else's package in audit, whatever the plan's age."""
+        return self.foreign_package or ("wait" if self.wait_for_foreign else "block")
 
 
 LATER_RULES: Final = (
@@ -73,6 +84,8 @@ LATER_RULES: Final = (
     "waves",
     "order",
     "budget",
+    "foreign_package",
+    "overwrite_foreign",
 )
 """Plans were saved before there were these: a digest covers them only where they say something."""
 

@@ -102,7 +102,8 @@ def in_the_way(rows: Iterable[Package], package_id: str | None) -> Package | Non
     """Return a package in audit that is not the one with this id, if there is one.
 
     It may be somebody else's, or another one of ours; whether the platform takes a second
-    submission meanwhile is documented nowhere (platform-api.md 5.4).
+    submission meanwhile is documented nowhere (platform-api.md 5.4). Of several the one made last
+    is returned, so that the choice is stable.
     """
     in_audit = (row for row in rows if row.status == PackageStatus.IN_AUDIT)
-    return next((row for row in in_audit if row.package_id != package_id), None)
+    return max((row for row in in_audit if row.package_id != package_id), key=_age, default=None)

@@ -14,10 +14,12 @@ from pydantic import JsonValue
 from fleetdeploy.core.bundle import canonical_json, describe, fingerprint_of
 from fleetdeploy.core.fields import MAX_EXT_JSON, ExtJson
 from fleetdeploy.core.findings import At, Finding, path_text, quoted
+from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.labels import matches
 from fleetdeploy.core.manifest import App, Manifest, Overrides
 from fleetdeploy.core.merge import merge_patch
 from fleetdeploy.core.placeholders import fill
+from fleetdeploy.core.rules import ForeignPackage
 from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.waves import assign
 from fleetdeploy.errors import ManifestInvalid, Problem
@@ -45,6 +47,8 @@ class Target:
 
     In a run that takes something back, `bundle` is what was sent and `undo` the package of it.
     With `set_aside` a rollout leaves the app alone.
+    `foreign_package` and `overwrite_foreign` are None where the run's rules hold; `left_online` is
+    what earlier runs know, None where they released nothing.
     """
 
     app_id: str
@@ -55,6 +59,9 @@ class Target:
     undo: Undo | None = None
     priority: int = 0
     set_aside: SetAside | None = None
+    foreign_package: ForeignPackage | None = None
+    overwrite_foreign: bool | None = None
+    left_online: LeftOnline | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +75,8 @@ class _Draft:
     priority: int = 0
     ext: ExtJson = field(default_factory=dict)
     origins: Mapping[str, At] = field(default_factory=dict)
+    foreign_package: ForeignPackage | None = None
+    overwrite_foreign: bool | None = None
 
 
 def resolve(manifest: Manifest, *, date: dt.date, run_id: str) -> tuple[Target, ...]:
@@ -138,6 +147,10 @@ def _overridden(draft: _Draft, layer: Overrides, at: At) -> _Draft:
         draft = replace(draft, description=layer.description)
     if layer.priority is not None:
         draft = replace(draft, priority=layer.priority)
+    if layer.foreign_package is not None:
+        draft = replace(draft, foreign_package=layer.foreign_package)
+    if layer.overwrite_foreign is not None:
+        draft = replace(draft, overwrite_foreign=layer.overwrite_foreign)
     return _said(draft, layer.ext_json, at)
 
 
@@ -197,4 +210,6 @@ def _target(app: App, draft: _Draft, wave: str, values: Mapping[str, str]) -> Ta
             direct_commit=bool(_boolean(ext.get("directCommit", False))),
         ),
         priority=draft.priority,
+        foreign_package=draft.foreign_package,
+        overwrite_foreign=draft.overwrite_foreign,
     )

@@ -284,6 +284,9 @@ class Pipeline:
         )
         await self._ledger.append(failed)
         self._note_phase(flight)
+        if intent.obstacle and error.remedy is Remedy.GIVE_UP:
+            # Its verdict fell, or somebody was quicker: the next look tells.
+            return self._again(flight)
         return await self._give_in(flight, error, note)
 
     async def _look_failed(self, flight: Flight, error: PlatformError) -> Next | None:

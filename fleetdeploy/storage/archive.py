@@ -9,10 +9,13 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from fleetdeploy.core.causes import Cause, KnownCauses, cause_of
+from fleetdeploy.core.comparison import History, Past
 from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.findings import harmless, path_text
+from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.journal_line import JournalContents
-from fleetdeploy.core.plan import History, Past, Plan, check_digest
+from fleetdeploy.core.left_online import Trail, followed
+from fleetdeploy.core.plan import Plan, check_digest
 from fleetdeploy.core.quarantine import Rows
 from fleetdeploy.core.records import AppFinished, Entry, RunFinished
 from fleetdeploy.core.replay import RunState, replay
@@ -138,7 +141,8 @@ class Before:
     `doubted`: apps whose last step may still take effect. `unfinished`: dead runs that the new
     one will close. `unreadable`: why some could not be asked. `causes`: what apps failed with when
     a run last brought them to an end, where others may share it. `so_far`: what the runs of the
-    same rollout left.
+    same rollout left. `left_online`: what they brought online, of those apps of which they ever
+    brought anything.
     """
 
     doubted: frozenset[str]
@@ -147,6 +151,7 @@ class Before:
     unreadable: tuple[FleetError, ...]
     causes: KnownCauses
     so_far: SoFar
+    left_online: Mapping[str, LeftOnline]
 
 
 def look_back(
@@ -166,6 +171,7 @@ def look_back(
     history: dict[tuple[str, str], Past] = {}
     causes: dict[str, Cause | None] = {}
     of_rollout: list[PastRun] = []
+    trails: dict[str, Trail] = {}
     seen = 0
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
@@ -186,6 +192,7 @@ def look_back(
         if given is not None and given.rollout == rollout:
             of_rollout.append(PastRun(given, recorded.plan.apps, recorded.state))
         rows.take(recorded.plan, recorded.state)
+        _follow(trails, recorded, wanted)
         seen += 1
         if seen >= HISTORY_RUNS and not unseen and not rows.undecided:
             break
@@ -196,6 +203,7 @@ def look_back(
         tuple(unreadable),
         {app_id: cause for app_id, cause in causes.items() if cause is not None},
         so_far(rollout, reversed(of_rollout)),
+        {app_id: trail.known for app_id, trail in trails.items() if trail.known is not None},
     )
 
 
@@ -223,6 +231,14 @@ def _remember(history: dict[tuple[str, str], Past], plan: Plan, wanted: frozense
         if app.app_id in wanted:
             past = Past(template_id=app.template_id, ext_json=app.ext_json)
             history.setdefault((app.app_id, app.fingerprint), past)
+
+
+def _follow(trails: dict[str, Trail], recorded: Recorded, wanted: frozenset[str]) -> None:
+    for planned in recorded.plan.apps:
+        if planned.app_id in wanted:
+            trail = trails.get(planned.app_id, Trail())
+            app = recorded.state.apps[planned.app_id]
+            trails[planned.app_id] = followed(trail, recorded.plan.run_kind, planned, app)
 
 
 async def supersede(

@@ -31,6 +31,7 @@ from tests.unit.core_builders import (
     described,
     make_app,
     make_bundle,
+    make_target,
 )
 
 pytestmark = pytest.mark.slow
@@ -85,7 +86,11 @@ def apps(draw: st.DrawFn, phases: list[Phase] = OPEN_PHASES) -> AppState:
 silences = st.none() | st.floats(0, 200)
 missing_things = st.sampled_from(["", *Step, "package", "audit", "earlier step"])
 lasts = st.floats(0, 4000)
-policies = st.builds(Policy, skip_unchanged=st.booleans(), wait_for_foreign=st.booleans())
+policies = st.builds(
+    Policy,
+    skip_unchanged=st.booleans(),
+    foreign_package=st.sampled_from(["block", "wait", "withdraw"]),
+)
 bundles = st.builds(make_bundle, direct_commit=st.booleans())
 circumstances = {"absent_s": silences, "missing": missing_things, "phase_s": lasts}
 sights = st.builds(Sight, rows_as_documented, **circumstances)
@@ -98,7 +103,7 @@ untils = st.sampled_from(Until)
 def test_a_decision_is_made_for_any_rows(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy, until: Until
 ) -> None:
-    decision = decide(app, bundle, sight, policy, until)
+    decision = decide(app, make_target(bundle=bundle), sight, policy, until)
     assert isinstance(decision, Note | Do | Poll | Confirm | Rest)
     if isinstance(decision, Note | Do):
         assert advance(app, decision.record) != app
@@ -111,7 +116,7 @@ def test_what_one_look_settles_fits_the_table_and_comes_to_an_end(
 ) -> None:
     seen = [app]
     while not app.terminal:
-        decision = decide(app, bundle, sight, policy, until)
+        decision = decide(app, make_target(bundle=bundle), sight, policy, until)
         if not isinstance(decision, Note):
             break
         app, sight = advance(app, decision.record), Sight(sight.rows)
@@ -126,7 +131,7 @@ def first_do(
     for _ in range(NOTES_MAX):
         if app.terminal:
             return None
-        decision: Decision = decide(app, bundle, sight, policy, Until.RELEASED)
+        decision: Decision = decide(app, make_target(bundle=bundle), sight, policy, Until.RELEASED)
         if isinstance(decision, Do):
             return app, decision.record
         if not isinstance(decision, Note):
@@ -177,7 +182,7 @@ def test_only_our_own_approved_package_is_released(
 def test_an_app_is_released_only_with_the_package_that_it_went_by(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy
 ) -> None:
-    decision = decide(app, bundle, sight, policy, Until.RELEASED)
+    decision = decide(app, make_target(bundle=bundle), sight, policy, Until.RELEASED)
     row = furthest_row(sight.rows, app.package_id)
     shown = (
         row is not None
@@ -235,7 +240,9 @@ def test_after_a_run_in_doubt_nothing_is_uploaded_before_silence_lasted(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy
 ) -> None:
     if app.in_doubt_before and not silent(sight, policy):
-        assert not isinstance(decide(app, bundle, sight, policy, Until.RELEASED), Do)
+        assert not isinstance(
+            decide(app, make_target(bundle=bundle), sight, policy, Until.RELEASED), Do
+        )
 
 
 @law
@@ -243,7 +250,7 @@ def test_after_a_run_in_doubt_nothing_is_uploaded_before_silence_lasted(
 def test_j3_doubt_is_settled_as_failed_only_after_the_settle_time(
     app: AppState, bundle: Bundle, sight: Sight, policy: Policy
 ) -> None:
-    decision = decide(app, bundle, sight, policy, Until.RELEASED)
+    decision = decide(app, make_target(bundle=bundle), sight, policy, Until.RELEASED)
     assert isinstance(decision, Note | Confirm)
     if isinstance(decision, Note) and isinstance(decision.record, StepFailed):
         assert decision.record.settled
@@ -259,7 +266,7 @@ def test_the_order_of_rows_does_not_change_what_is_decided(
     """The platform's order means nothing (platform-api.md 1.1)."""
     # Which of several equally good rows is named in words may differ; what is done must not.
     turned = replace(sight, rows=sight.rows[::-1])
-    one, two = (decide(app, bundle, s, policy, until) for s in (sight, turned))
+    one, two = (decide(app, make_target(bundle=bundle), s, policy, until) for s in (sight, turned))
     assert type(one) is type(two)
     if isinstance(one, Do) and isinstance(two, Do):
         assert one.record.model_copy(update={"known": ()}) == two.record.model_copy(
@@ -276,7 +283,7 @@ def test_a_run_that_stops_earlier_sends_nothing_beyond(
         (Until.UPLOADED, {Step.SUBMIT_AUDIT, Step.RELEASE}),
         (Until.APPROVED, {Step.RELEASE}),
     ):
-        decision = decide(app, bundle, sight, policy, until)
+        decision = decide(app, make_target(bundle=bundle), sight, policy, until)
         assert not (isinstance(decision, Do) and decision.record.step in beyond)
 
 

@@ -26,7 +26,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.model import Bundle, Outcome, Package, PackageStatus, Step, Until, UploadStatus
-from tests.unit.core_builders import APP, NOTE, WRITER, entries_of, header, make_bundle
+from tests.unit.core_builders import APP, NOTE, WRITER, entries_of, header, make_bundle, make_target
 
 pytestmark = pytest.mark.slow
 
@@ -75,7 +75,11 @@ class Toy:
         """Accept a request; its effect shows later."""
         if intent.step is Step.UPLOAD:
             self._take_upload(bundle)
+        elif intent.step is Step.WITHDRAW:
+            self._take_withdrawal(intent)
         elif intent.step is Step.SUBMIT_AUDIT:
+            if any(row.status == PackageStatus.IN_AUDIT for row in self.rows):
+                self.wrongs.append(f"two in audit at {self.now:.1f}")
             self._take(intent, PackageStatus.DEVELOPMENT, PackageStatus.IN_AUDIT)
         else:
             self._take(intent, PackageStatus.AUDIT_PASSED, PackageStatus.ONLINE)
@@ -129,6 +133,26 @@ class Toy:
         else:
             self.soon(lambda: self._become(row, replace(row, status=int(after))))
 
+    def submit_another(self) -> None:
+        """Let somebody else have a package in audit, until its verdict falls."""
+        self.ids += 1
+        another = Package(version="8", package_id=str(self.ids), status=PackageStatus.IN_AUDIT)
+        self.rows.append(another)
+        self.soon(lambda: self._move(another, PackageStatus.AUDIT_PASSED), 100.0)
+
+    def _take_withdrawal(self, intent: StepStarted) -> None:
+        row = next(row for row in self.rows if row.package_id == intent.package_id)
+        asked = (intent.step, row.package_id)
+        if row.status != PackageStatus.IN_AUDIT or row.fingerprint or asked in self.asked:
+            self.wrongs.append(f"{intent.step} of {row} at {self.now:.1f}")
+        self.asked.add(asked)
+        self.soon(lambda: self._move(row, PackageStatus.DEVELOPMENT))
+
+    def _move(self, row: Package, status: PackageStatus) -> None:
+        """Bring a package into a state, unless something else happened to it first."""
+        if row in self.rows:
+            self._become(row, replace(row, status=int(status)))
+
     def _enter_audit(self, row: Package, status: PackageStatus) -> None:
         in_audit = replace(row, status=int(status))
         self._become(row, in_audit)
@@ -150,6 +174,7 @@ class Driver:
     missing: str = ""
     phase_since: float = 0.0
     in_doubt_before: bool = False
+    policy: Policy = POLICY
 
     def append(self, record: RunRecord | AnyAppRecord) -> None:
         """Write a record and fold it in; afterwards the process may die."""
@@ -198,7 +223,13 @@ class Driver:
         for _ in range(NOTES_MAX):
             if self.state.apps[APP].terminal:
                 return
-            decision = decide(self.state.apps[APP], self.bundle, sight, POLICY, Until.RELEASED)
+            decision = decide(
+                self.state.apps[APP],
+                make_target(bundle=self.bundle),
+                sight,
+                self.policy,
+                Until.RELEASED,
+            )
             assert not isinstance(decision, Rest)
             if isinstance(decision, Note):
                 self.append(decision.record)
@@ -276,6 +307,21 @@ def test_nothing_is_done_twice_and_every_app_comes_to_its_end(seed: int) -> None
     outcome = driver.live()
     assert driver.toy.wrongs == []
     assert outcome is (Outcome.REJECTED if driver.toy.rejects else Outcome.RELEASED)
+
+
+@law
+@given(seeds)
+def test_what_is_in_the_way_is_withdrawn_once_and_ours_goes_on(seed: int) -> None:
+    """Somebody submits up to two packages, before ours is there or later."""
+    driver = begin(make_life(seed, rejects=False))
+    driver.policy = replace(POLICY, foreign_package="withdraw")
+    toy = driver.toy
+    for _ in range(driver.chance.randrange(1, 3)):
+        toy.soon(toy.submit_another, driver.chance.choice([-LATEST_S, 0.0, 20.0]))
+    toy.pass_time(0.0)
+    outcome = driver.live()
+    assert toy.wrongs == []
+    assert outcome is Outcome.RELEASED
 
 
 @law

@@ -24,7 +24,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, PackageStatus, Phase, RunKind
 from fleetdeploy.simulator.endpoints import Endpoint
-from fleetdeploy.simulator.ledger import Effect, EffectKind
+from fleetdeploy.simulator.ledger import Effect, EffectKind, Violation
 from fleetdeploy.simulator.rows import Row
 from tests.simulator.harness import EPOCH, Night
 from tests.simulator.witness import Answer, Sent
@@ -71,19 +71,45 @@ def done_twice(night: Night) -> Iterator[str]:
 
 
 def unlawful(night: Night) -> Iterator[str]:
-    """Promise 2, as the platform sees it: nothing is asked that its state forbids."""
+    """Promise 2, as the platform sees it: nothing is asked that its state forbids.
+
+    Whose audit a rollout ends cannot know that the verdict falls as its request is on the way.
+    """
     for violation in night.world.violations:
+        if _overtaken_by_a_verdict(night, violation):
+            continue
         yield (
             f"unlawful: {violation.endpoint} of {violation.app_id} at {violation.at:.3f}: "
             f"{violation.errno} {violation.reason}"
         )
 
 
+def _overtaken_by_a_verdict(night: Night, violation: Violation) -> bool:
+    """Whether a rollout's withdrawal came too late; after one that was taken none is excused."""
+    if night.kind is not RunKind.ROLLOUT or violation.endpoint != Endpoint.WITHDRAW:
+        return False
+    return not any(
+        effect.kind is EffectKind.WITHDRAW
+        and effect.app_id == violation.app_id
+        and effect.at <= violation.at
+        for effect in effects_of(night)
+    )
+
+
 def foreign_effects(night: Night) -> Iterator[str]:
-    """Promise 2: what is sent is the bundle, and only packages of this bundle are moved."""
-    bundles = {target.app_id: target.bundle for target in night.targets}
+    """Promise 2: what is sent is the bundle, and only packages of this bundle are moved.
+
+    A rollout withdraws what is not its own, and only where it was told to.
+    """
+    targets = {target.app_id: target for target in night.targets}
     for effect in effects_of(night):
-        bundle = bundles[effect.app_id]
+        target = targets[effect.app_id]
+        bundle = target.bundle
+        if night.kind is RunKind.ROLLOUT and effect.kind is EffectKind.WITHDRAW:
+            told = target.foreign_package or night.policy.foreign_package
+            if told != "withdraw" or effect.version_desc == bundle.description:
+                yield f"not told to withdraw: {effect.version_desc!r} of {effect.app_id}"
+            continue
         ours = f"[fd:{bundle.fingerprint}]"
         if not effect.version_desc.endswith(ours) or effect.template_id != bundle.template_id:
             yield f"not ours: {effect.kind} of {effect.app_id}: {effect.version_desc!r}"

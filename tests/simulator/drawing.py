@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from fleetdeploy.core.decisions import Policy
+from fleetdeploy.core.rules import ForeignPackage
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.behaviour import (
     Behaviour,
@@ -71,7 +72,7 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
     ids = app_ids(rng.randint(*apps))
     kinds = {i: rng.choice([*CLIENTS]) if rng.random() < 0.5 else "ordinary" for i in ids}
     direct = {app_id for app_id in ids if rng.random() < 0.2}
-    waits = rng.random() < 0.5
+    rule: ForeignPackage = rng.choice(["block", "wait", "withdraw"])
     in_flight = rng.choice([1, 4, 32])
     scenario = Scenario(
         seed=seed,
@@ -86,20 +87,20 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
     night = Night(
         scenario,
         tuple(make_target(app_id, direct_commit=app_id in direct) for app_id in ids),
-        policy=Policy(wait_for_foreign=waits),
+        policy=Policy(foreign_package=rule),
         in_flight=in_flight,
         journal_latency_s=rng.choice([0.0, 0.05]),
         seed=seed,
     )
     night.tokens = RenewedTokens(night.world)
-    expected = {i: _expected(kinds[i], direct=i in direct, waits=waits) for i in ids}
+    expected = {i: _expected(kinds[i], direct=i in direct, rule=rule) for i in ids}
     return Drawn(night, kinds, expected)
 
 
-def _expected(kind: str, *, direct: bool, waits: bool) -> tuple[Phase, ...]:
+def _expected(kind: str, *, direct: bool, rule: ForeignPackage) -> tuple[Phase, ...]:
     if kind == "foreign_in_audit":
         # Its verdict may come before we look for the first time.
-        return (Phase.RELEASED,) if waits else (Phase.BLOCKED, Phase.RELEASED)
+        return (Phase.BLOCKED, Phase.RELEASED) if rule == "block" else (Phase.RELEASED,)
     if kind in SUBMITTED_BY_HAND and direct:
         return (Phase.FAILED,)
     return (CLIENTS[kind][1],)

@@ -203,6 +203,16 @@ def test_a_life_that_did_not_come_to_its_end_is_found() -> None:
     assert [*ended(night)] == ["the last record is step_succeeded"]
 
 
+def test_a_withdrawal_that_nobody_asked_for_is_found() -> None:
+    slow = PROMPT.changed({"audit_s": (60.0, 60.0), "foreign": [{"status": 4}]})
+    night = broken(scenario=Scenario(behaviour=slow), policy=Policy(foreign_package="withdraw"))
+    assert complaints(night) == []
+    night.policy = Policy()
+    found = complaints(night)
+    assert len(found) == 4
+    assert all(text.startswith("not told to withdraw: 'by hand' of ") for text in found)
+
+
 def test_an_outcome_that_the_world_does_not_show_is_found() -> None:
     """Somebody puts another package online, in the very moment in which the run ends."""
     night = broken()

@@ -127,6 +127,9 @@ def record_of(
 ) -> AnyAppRecord:
     """Return a record that stands for an event."""
     verb, _, rest = event.value.partition("_")
+    if verb == "obstacle":
+        record = record_of(Event(rest), app_id, attempt=attempt, version=version)
+        return record.model_copy(update={"package_id": "9", "obstacle": True})
     if verb == "found":
         return PackageFound(
             app_id=app_id, stage=FoundStage(rest), package_id="58210", version=version

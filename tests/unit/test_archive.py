@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.quarantine import Rows
 from fleetdeploy.core.records import (
@@ -192,6 +193,20 @@ async def test_history_knows_what_an_app_got_under_each_fingerprint(state_dir: S
     assert {key: past.ext_json for key, past in history.items()} == {
         (ONE, "a" * 10): old,
         (ONE, "b" * 10): new,
+    }
+
+
+@pytest.mark.anyio
+async def test_what_runs_left_online_is_read_from_the_newest_that_says_it(
+    state_dir: StateDir,
+) -> None:
+    await leave(state_dir, plan_of("20260101-0000-aaaa", version="1"), [*released(ONE)])
+    await leave(state_dir, plan_of("20260102-0000-aaaa", version="2"), [*released(TWO)])
+    knew = LeftOnline(ours="0.5", back_to=("0.4",))
+    await leave(state_dir, plan_of("20260103-0000-aaaa", TWO, left_online=knew))
+    assert look_back(state_dir, [ONE, TWO, "1"]).left_online == {
+        ONE: LeftOnline(ours="1"),
+        TWO: knew,
     }
 
 

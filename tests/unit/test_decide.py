@@ -17,6 +17,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.core.replay import AppState, advance
+from fleetdeploy.core.targets import Target
 from fleetdeploy.model import Bundle, Outcome, Package, Phase, Step, Until
 from tests.unit.core_builders import (
     APP,
@@ -27,6 +28,7 @@ from tests.unit.core_builders import (
     make_app,
     make_bundle,
     make_row,
+    make_target,
     uploading_row,
 )
 
@@ -44,14 +46,16 @@ def look(
     policy: Policy | None = None,
     until: Until = Until.RELEASED,
     bundle: Bundle | None = None,
+    target: Target | None = None,
 ) -> Decision:
     """Decide for an app that looks like `rows`; what is missing has been for `absent_s`."""
     app = make_app(app) if isinstance(app, Phase) else app
     rest = (policy or Policy(), until)
-    first = decide(app, bundle or make_bundle(), Sight(rows, phase_s=phase_s), *rest)
+    target = target or make_target(bundle=bundle)
+    first = decide(app, target, Sight(rows, phase_s=phase_s), *rest)
     missing = first.missing if isinstance(first, Confirm) else ""
     sight = Sight(rows, absent_s=absent_s, missing=missing, phase_s=phase_s)
-    return decide(app, bundle or make_bundle(), sight, *rest)
+    return decide(app, target, sight, *rest)
 
 
 def started(step: Step, attempt: int = 1, known: tuple[str, ...] = ()) -> StepStarted:
@@ -198,7 +202,7 @@ def test_another_package_in_audit_blocks(phase: Phase, fingerprint: str | None, 
 def test_another_package_in_audit_is_waited_for_where_the_manifest_says_so(phase: Phase) -> None:
     foreign = make_row(4, "9", fingerprint=None)
     rows = (foreign,) if phase is Phase.QUEUED else (make_row(3), foreign)
-    decision = look(phase, *rows, policy=Policy(wait_for_foreign=True))
+    decision = look(phase, *rows, policy=Policy(foreign_package="wait"))
     assert isinstance(decision, Poll)
 
 
@@ -366,7 +370,7 @@ def test_silence_about_another_thing_proves_nothing(
     assert isinstance(own, Confirm)
     for missing in {"", "package", "audit", "earlier step", *Step} - {own.missing}:
         sight = Sight(rows, absent_s=1e6, missing=missing)
-        assert decide(app, make_bundle(), sight, Policy(), Until.RELEASED) == own
+        assert decide(app, make_target(), sight, Policy(), Until.RELEASED) == own
 
 
 def test_the_error_that_left_the_doubt_is_the_cause_of_the_failed_step() -> None:

@@ -13,7 +13,7 @@ from fleetdeploy.core.lifecycle import (
     TRANSITIONS,
     Event,
     event_of,
-    kind_of,
+    kinds_of,
     next_phase,
 )
 from fleetdeploy.core.records import (
@@ -63,6 +63,8 @@ publishing  await_release_succeeded released
 queued      rollback_started        rolling_back
 queued      found_rolling_back      reverting
 queued      withdraw_started        withdrawing
+queued      obstacle_withdraw_started withdrawing
+uploaded    obstacle_withdraw_started withdrawing
 rolling_back   rollback_doubted         rolling_back
 rolling_back   rollback_succeeded       reverting
 rolling_back   rollback_failed          queued
@@ -71,6 +73,7 @@ withdrawing    withdraw_doubted         withdrawing
 withdrawing    withdraw_succeeded       leaving_audit
 withdrawing    withdraw_failed          queued
 leaving_audit  await_withdraw_succeeded withdrawn
+leaving_audit  obstacle_await_withdraw_succeeded queued
 """
 """Every way on but the three ends that are open to each phase that is not an end."""
 
@@ -142,7 +145,7 @@ def phases_of(kind: RunKind) -> set[Phase]:
     seen, open_ends = {Phase.QUEUED}, [Phase.QUEUED]
     while open_ends:
         exits = TRANSITIONS[open_ends.pop()].items()
-        found = {after for event, after in exits if kind_of(event) in (None, kind)} - seen
+        found = {after for event, after in exits if kind in kinds_of(event)} - seen
         seen |= found
         open_ends += found
     return seen
@@ -155,21 +158,34 @@ def test_every_phase_that_is_no_end_can_still_reach_what_the_run_is_for(kind: Ru
 
 
 def test_of_three_kinds_of_run_each_has_phases_of_its_own_and_shares_the_ends() -> None:
+    """A rollout withdraws too, what is in its way, and ends otherwise."""
+    clearing = {Phase.WITHDRAWING, Phase.LEAVING_AUDIT}
     shared = {Phase.QUEUED, Phase.UNCHANGED, Phase.BLOCKED, Phase.FAILED, Phase.CANCELLED}
-    own = [phases_of(kind) - shared for kind in RunKind]
-    assert set.union(*own) | shared == set(Phase)
-    assert sum(map(len, own)) + len(shared) == len(Phase)
+    own = {kind: phases_of(kind) - shared for kind in RunKind}
+    assert set.union(*own.values()) | shared == set(Phase)
+    assert own[RunKind.ROLLOUT] & own[RunKind.WITHDRAW] == clearing
+    assert not own[RunKind.ROLLBACK] & (own[RunKind.ROLLOUT] | own[RunKind.WITHDRAW])
 
 
-def test_an_event_belongs_to_the_kind_of_run_whose_step_it_is_about() -> None:
+def test_an_event_belongs_to_the_kinds_of_run_whose_step_it_is_about() -> None:
     for event in Event:
-        kind = kind_of(event)
-        about = [k for k in (RunKind.ROLLBACK, RunKind.WITHDRAW) if k.value in event.value]
-        about += [RunKind.ROLLBACK] if event is Event.FOUND_ROLLING_BACK else []
+        kinds = kinds_of(event)
         if event in ENDS_OF_ALL or event is Event.ENDED_UNCHANGED:
-            assert kind is None
+            assert kinds == set(RunKind)
+        elif "rollback" in event.value or event is Event.FOUND_ROLLING_BACK:
+            assert kinds == {RunKind.ROLLBACK}
+        elif event in {Event.WITHDRAW_STARTED, Event.AWAIT_WITHDRAW_SUCCEEDED}:
+            assert kinds == {RunKind.WITHDRAW}
+        elif event.value.startswith("withdraw"):
+            assert kinds == {RunKind.ROLLOUT, RunKind.WITHDRAW}
         else:
-            assert kind is (about[0] if about else RunKind.ROLLOUT)
+            assert kinds == {RunKind.ROLLOUT}
+
+
+def test_a_rollout_withdraws_only_what_is_in_its_way_and_goes_on() -> None:
+    assert Phase.WITHDRAWN not in phases_of(RunKind.ROLLOUT)
+    starts = [p for p in Phase if Event.OBSTACLE_WITHDRAW_STARTED in TRANSITIONS[p]]
+    assert starts == [Phase.QUEUED, Phase.UPLOADED]
 
 
 def test_every_phase_is_reached_from_queued() -> None:

@@ -35,6 +35,7 @@ def test_the_least_manifest_has_the_defaults_of_the_contract() -> None:
     assert str(manifest.rollout.max_failures) == "10%"
     assert manifest.rollout.skip_unchanged is True
     assert manifest.rollout.foreign_package == "block"
+    assert manifest.rollout.overwrite_foreign is False
     assert (manifest.limits.requests_per_second, manifest.limits.in_flight) == (10.0, 32)
     assert manifest.limits.endpoints == {}
 
@@ -143,20 +144,6 @@ def test_a_folded_description_may_end_in_a_line_feed() -> None:
 )
 def test_limits_are_positive_and_bounded(limits: dict[str, object], problem: str) -> None:
     assert found({"app_id": "1"}, limits=limits) == [problem]
-
-
-@pytest.mark.parametrize(
-    ("rollout", "path"),
-    [
-        ({"foreign_package": "withdraw"}, "rollout.foreign_package"),
-    ],
-)
-def test_what_has_no_effect_yet_is_refused_and_never_ignored(
-    rollout: dict[str, object], path: str
-) -> None:
-    [problem] = found({"app_id": "1"}, rollout=rollout)
-    assert problem.startswith(f"{path}: ")
-    assert problem.endswith("is not supported yet")
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def test_the_schema_on_disk_is_that_of_the_code() -> None:
 def test_a_problem_can_be_placed_in_either_file() -> None:
     sources = load_manifest(MANIFESTS / "full.yaml").sources
     inline = sources.problem(("apps", 0, "labels", "tier"), "x")
-    assert (inline.line, inline.column, inline.path) == (35, 14, "apps[0].labels.tier")
+    assert (inline.line, inline.column, inline.path) == (37, 14, "apps[0].labels.tier")
     other = sources.problem(("apps", 2, "name"), "x")
     assert (Path(other.file).name, other.line, other.path) == ("full-clients.jsonl", 1, "name")
 

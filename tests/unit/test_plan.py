@@ -9,13 +9,15 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from fleetdeploy.core.comparison import Past
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.drift import drifted
+from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.plan import (
     Action,
+    ObstacleNote,
     OnlineNote,
-    Past,
     Plan,
     PlannedApp,
     check_digest,
@@ -173,7 +175,7 @@ def test_a_foreign_package_in_audit_also_blocks_what_is_built_already() -> None:
 
 def test_a_foreign_package_in_audit_is_waited_for_where_the_manifest_says_so() -> None:
     rows = (make_row(4, "9", fingerprint=OTHERS, version="8"),)
-    app = planned(*rows, policy=Policy(wait_for_foreign=True))
+    app = planned(*rows, policy=Policy(foreign_package="wait"))
     assert part(app) == (
         Action.WAIT,
         Step.UPLOAD,
@@ -183,9 +185,54 @@ def test_a_foreign_package_in_audit_is_waited_for_where_the_manifest_says_so() -
 
 def test_who_waits_with_a_built_package_is_told_for_what() -> None:
     rows = (make_row(3), make_row(4, "9", fingerprint=None, version="8"))
-    app = planned(*rows, policy=Policy(wait_for_foreign=True))
+    app = planned(*rows, policy=Policy(foreign_package="wait"))
     assert (app.action, app.start) == (Action.WAIT, Step.SUBMIT_AUDIT)
     assert "package 9 (version 8) is in audit" in app.reason
+
+
+@pytest.mark.parametrize("in_doubt_before", [False, True])
+def test_what_would_be_withdrawn_first_is_told(in_doubt_before: bool) -> None:
+    theirs = make_row(4, "9", fingerprint=None, version="8")
+    policy = Policy(foreign_package="withdraw")
+    app = planned(theirs, policy=policy, in_doubt_before=in_doubt_before)
+    first = "withdraws somebody else's package 9 (version 8) from audit first"
+    assert part(app) == (Action.UPLOAD, Step.WITHDRAW, f"{first}; nothing is online yet")
+    assert app.obstacle == ObstacleNote(package_id="9", version="8")
+    built = planned(make_row(3), theirs, policy=policy)
+    assert part(built) == (
+        Action.ADOPT,
+        Step.WITHDRAW,
+        f"{first}; ours is there already (built)",
+    )
+    assert (built.package_id, built.obstacle) == ("58210", app.obstacle)
+
+
+def test_a_saved_plan_withdraws_no_other_package_than_was_reviewed() -> None:
+    policy = Policy(foreign_package="withdraw")
+    was, now = (planned(make_row(4, i, fingerprint=None), policy=policy) for i in ("9", "10"))
+    assert drifted([was], [was]) == []
+    (line,) = drifted([was], [now])
+    assert line.endswith(
+        "planned upload (nothing online, first withdraws 9), "
+        "now upload (nothing online, first withdraws 10)"
+    )
+
+
+def test_a_release_made_by_hand_blocks_and_the_plan_keeps_what_history_knows() -> None:
+    by_hand = make_row(1, "9", fingerprint=None, version="8")
+    left = LeftOnline(ours="9.9")
+    target = replace(make_target(), left_online=left)
+    app = plan_app(target, (by_hand,), Policy(), Until.RELEASED, {})
+    assert (app.action, app.left_online) == (Action.BLOCKED, left)
+    assert app.error is not None
+    assert (app.error.code, app.target().left_online) == ("package.foreign_online", left)
+    unread = plan_unread(target, ErrorNote(code="platform.busy", message="busy"))
+    assert unread.target().left_online == left
+
+
+def test_a_package_of_ours_that_is_online_is_what_we_left_whatever_history_knows() -> None:
+    app = planned(make_row(1, "9", fingerprint=OTHERS, version="8"))
+    assert app.left_online == LeftOnline(ours="8")
 
 
 def test_an_app_that_could_not_be_read_says_why() -> None:
@@ -252,11 +299,11 @@ row_lists = st.lists(
 
 def first_step(rows: tuple[Package, ...], policy: Policy, until: Until) -> tuple[AppState, object]:
     """Do what the engine does with one look, up to the first call or pause."""
-    app, bundle = AppState(APP), make_bundle()
+    app, target = AppState(APP), make_target()
     for _ in range(NOTES_MAX):
         if app.terminal:
             return app, None
-        decision = decide(app, bundle, Sight(rows), policy, until)
+        decision = decide(app, target, Sight(rows), policy, until)
         if not isinstance(decision, Note):
             return app, decision
         app = advance(app, decision.record)
@@ -267,7 +314,11 @@ def first_step(rows: tuple[Package, ...], policy: Policy, until: Until) -> tuple
 @pytest.mark.slow
 @given(
     row_lists,
-    st.builds(Policy, skip_unchanged=st.booleans(), wait_for_foreign=st.booleans()),
+    st.builds(
+        Policy,
+        skip_unchanged=st.booleans(),
+        foreign_package=st.sampled_from(["block", "wait", "withdraw"]),
+    ),
     st.sampled_from(Until),
 )
 def test_the_prediction_is_what_the_engine_would_do(
@@ -283,7 +334,10 @@ def test_the_prediction_is_what_the_engine_would_do(
         assert app.start is None
     elif isinstance(decision, Do):
         assert app.start is decision.record.step
-        assert (app.action is Action.UPLOAD) == (decision.record.step is Step.UPLOAD)
+        obstacle = decision.record.package_id if decision.record.obstacle else None
+        assert (app.obstacle and app.obstacle.package_id) == obstacle
+        uploads = decision.record.step is Step.UPLOAD or (obstacle and after.package_id is None)
+        assert (app.action is Action.UPLOAD) == bool(uploads)
     else:
         assert isinstance(decision, Poll | Rest | Confirm)
         assert app.action in {Action.WAIT, Action.ADOPT}
@@ -391,10 +445,15 @@ def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_who
         assert document["rules"].pop(name) is None
     for name in ("order", "budget"):
         assert document["rules"].pop(name) is None
+    for name in ("foreign_package", "overwrite_foreign"):
+        assert document["rules"].pop(name) is None
     for name in ("submit_windows", "release_windows", "freezes", "waves"):
         assert document["rules"].pop(name) == []
     for app in document["apps"]:
-        assert app.pop("known_cause") is app.pop("undo") is app.pop("set_aside") is None
+        for name in ("known_cause", "undo", "set_aside", "obstacle", "left_online"):
+            assert app.pop(name) is None
+        for name in ("foreign_package", "overwrite_foreign"):
+            assert app.pop(name) is None
         assert app.pop("priority") == 0
     later = ("digest", "notes", "of_run", "so_far")
     covered = {key: value for key, value in document.items() if key not in later}

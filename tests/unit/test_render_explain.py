@@ -100,6 +100,21 @@ def test_the_story_of_a_released_app_names_its_package() -> None:
     ]
 
 
+def test_what_was_in_the_way_is_told_by_its_own_id() -> None:
+    withdraw, wait = Step.WITHDRAW, Step.AWAIT_WITHDRAW
+    records: list[RunRecord | AnyAppRecord] = [
+        StepStarted(app_id="1", step=withdraw, attempt=1, package_id="9", obstacle=True),
+        StepSucceeded(app_id="1", step=withdraw, attempt=1),
+        StepSucceeded(app_id="1", step=wait, attempt=1, package_id="9", obstacle=True),
+    ]
+    sentences = [line[12:] for line in explained(records).splitlines() if line.startswith("  11:")]
+    assert sentences[1:] == [
+        "withdraws package 9, which is in the way, from audit (try 1)",
+        "the withdrawal is accepted",
+        "package 9, which was in the way, is out of audit",
+    ]
+
+
 def test_doubt_halts_and_other_processes_are_part_of_the_story() -> None:
     records: list[RunRecord | AnyAppRecord] = [
         WaveOpened(wave="all"),

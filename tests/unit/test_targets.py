@@ -69,6 +69,19 @@ def test_the_priority_is_the_last_one_said_and_zero_where_nobody_says_any() -> N
     assert [target.priority for target in targets] == [10, -3, 0, 0]
 
 
+def test_groups_and_apps_may_have_their_own_rules_about_packages_of_others() -> None:
+    gold = {"name": "gold", "match": {"tier": "gold"}, "foreign_package": "withdraw"}
+    one, two, three = resolved(
+        {"app_id": "1"},
+        {"app_id": "2", "labels": {"tier": "gold"}, "overwrite_foreign": False},
+        {"app_id": "3", "labels": {"tier": "gold"}, "foreign_package": "wait"},
+        groups=[{**gold, "overwrite_foreign": True}],
+    )
+    assert (one.foreign_package, one.overwrite_foreign) == (None, None)
+    assert (two.foreign_package, two.overwrite_foreign) == ("withdraw", False)
+    assert (three.foreign_package, three.overwrite_foreign) == ("wait", True)
+
+
 def test_groups_and_apps_override_template_version_description_and_parts_of_the_audit_note() -> (
     None
 ):

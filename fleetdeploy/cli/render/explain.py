@@ -166,9 +166,14 @@ _ENDS: Final = {
 
 def _of_app(record: AnyAppRecord) -> str:
     match record:
+        case StepStarted() if record.obstacle:
+            what = f"withdraws package {record.package_id}, which is in the way, from audit"
+            return f"{what} (try {record.attempt})"
         case StepStarted():
             to = f", {record.back_to}" if record.back_to else ""
             return f"{_DOING.get(record.step, record.step)}{to} (try {record.attempt})"
+        case StepSucceeded() if record.obstacle:
+            return f"package {record.package_id}, which was in the way, is out of audit"
         case StepSucceeded():
             package = f", package {record.package_id}" if record.package_id else ""
             how = "; its answer was lost, the platform shows it" if record.settled else ""
