@@ -13,12 +13,14 @@ from fleetdeploy.simulator.auth_api import AuthApi
 from fleetdeploy.simulator.behaviour import RateAnswer
 from fleetdeploy.simulator.endpoints import Endpoint, Holder, Route, route_of
 from fleetdeploy.simulator.faults import Fault, FaultKind, Faults
+from fleetdeploy.simulator.outages import Service
 from fleetdeploy.simulator.reading import Asked, Params, misdirected, params_of, read
 from fleetdeploy.simulator.rows import Refusal
 from fleetdeploy.simulator.traffic import CallSeen
 from fleetdeploy.simulator.world import World
 from fleetdeploy.transport import Reply, Request
 
+_OUT: Final = Fault(FaultKind.ERROR_PAGE_UNDONE)
 _TOO_FAST: Final = {
     RateAnswer.GATEWAY: Refusal(18, "Open api qps request limit reached", gateway=True),
     RateAnswer.ERRNO: Refusal(50029, "接口调用次数超过限制"),
@@ -69,7 +71,8 @@ class Api:
         traffic, call = self.world.traffic, self._read(request)
         endpoint, app_id = call.endpoint, call.app_id
         traffic.arrived(at, endpoint)
-        fault = self._faults.draw(app_id, endpoint)
+        fault = _OUT if self.world.outages.out(Service.PLATFORM, now) else None
+        fault = fault or self._faults.draw(app_id, endpoint)
         if fault is not None and not fault.executed:
             traffic.ended(CallSeen(at, endpoint, app_id, refused=False, lost=True))
             page = fault.kind is FaultKind.ERROR_PAGE_UNDONE
@@ -146,6 +149,8 @@ class Api:
 
     def _change(self, endpoint: Endpoint, app_id: str, asked: Asked, now: float) -> Refusal | None:
         world = self.world
+        if refusal := world.outages.refusal_of(endpoint, now):
+            return refusal
         if endpoint is Endpoint.UPLOAD:
             assert asked.wish is not None, "an upload is read with its wish"
             return world.upload(app_id, asked.wish, now)

@@ -32,6 +32,7 @@ from fleetdeploy.simulator.behaviour import (
     WithdrawnTo,
 )
 from fleetdeploy.simulator.chance import Chance
+from fleetdeploy.simulator.outages import Outages, Service
 from fleetdeploy.simulator.papers import QuotaBook, audit_refusal, release_refusal
 from fleetdeploy.simulator.rows import (
     PACKAGE_NOT_FOUND,
@@ -62,6 +63,7 @@ class Rules:
     chance: Chance
     unsettled: Unsettled
     broken_templates: frozenset[str]
+    outages: Outages
     began: float
     calendar: Calendar
     judged: Callable[[str, Row, float], None]
@@ -243,7 +245,7 @@ class App:
 
     def _build(self, row: Row, at: float) -> None:
         self._builds += 1
-        row.upload_error = self._build_error(row)
+        row.upload_error = self._build_error(row, at)
         if row.upload_error is not None:
             row.upload_status = UploadStatus.FAILED
             self._shelf.end(row, at)
@@ -256,7 +258,9 @@ class App:
                 self._quota.take()
             self._enter(row, PackageStatus.IN_AUDIT, at)
 
-    def _build_error(self, row: Row) -> int | None:
+    def _build_error(self, row: Row, at: float) -> int | None:
+        if self._rules.outages.out(Service.BUILD, at):
+            return UploadError.SERVICE_DOWN
         if row.template_id in self._rules.broken_templates:
             return UploadError.TEMPLATE_BROKEN
         behaviour, chance = self.behaviour, self._rules.chance

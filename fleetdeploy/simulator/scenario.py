@@ -21,6 +21,7 @@ from fleetdeploy.simulator.behaviour import (
 )
 from fleetdeploy.simulator.chance import Chance
 from fleetdeploy.simulator.faults import FaultScript, PushScript
+from fleetdeploy.simulator.outages import ServiceOutage
 
 _MAX_BYTES: Final = 8 * 1024 * 1024
 """A scenario that names 100,000 apps one by one is about this large."""
@@ -76,6 +77,7 @@ class Scenario(Model):
     unsettled: Unsettled = Unsettled()
     rate_limit: RateLimit = RateLimit()
     faults: FaultScript = FaultScript()
+    outages: Annotated[tuple[ServiceOutage, ...], Field(max_length=1000)] = ()
     latency_s: tuple[Duration, Duration] = (0.05, 0.2)
     ip_whitelisted: bool = True
     broken_templates: tuple[AppId, ...] = ()

@@ -24,6 +24,7 @@ from fleetdeploy.simulator.desk import Desk, Pair
 from fleetdeploy.simulator.era import Era
 from fleetdeploy.simulator.happenings import Happening, Push
 from fleetdeploy.simulator.ledger import Effect, EffectKind, Ledger, Violation, duplicates
+from fleetdeploy.simulator.outages import Outages
 from fleetdeploy.simulator.papers import authorization_refusal
 from fleetdeploy.simulator.pushes import Posting, Pushes
 from fleetdeploy.simulator.rows import IP_NOT_WHITELISTED, QuotaState, Refusal, Row, UploadWish
@@ -91,6 +92,12 @@ class World:
         return duplicates(
             self.ledger.effects, lambda effect: self._apps[effect.app_id].ended_at(effect.package)
         )
+
+    @property
+    def outages(self) -> Outages:
+        """What is out when, by the world's time, which must have begun."""
+        assert self.began is not None
+        return Outages(self.scenario.outages, self.began)
 
     # Who is asking. Times here are those of the wire.
 
@@ -308,6 +315,7 @@ class World:
             self.chance,
             self.scenario.unsettled,
             frozenset(self.scenario.broken_templates),
+            self.outages,
             self.began,
             self._calendar,
             self._judged,
