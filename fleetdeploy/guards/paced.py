@@ -18,12 +18,16 @@ PREPARATIONS: Final = 3
 
 
 class Paced:
-    """Makes calls in turns at one pacer; what is said here holds for every try of every call."""
+    """Makes calls in turns at one pacer; what is said here holds for every try of every call.
+
+    `in_vain` tells while it is no use to try again after trouble: whoever knows sets it.
+    """
 
     def __init__(self, pacer: Pacer, *, rng: Random, limits: RetryLimits | None = None) -> None:
         self._pacer = pacer
         self._rng = rng
         self._limits = limits or RetryLimits()
+        self.in_vain: Callable[[], bool] = lambda: False
 
     async def call(
         self,
@@ -68,7 +72,9 @@ class Paced:
         return await self._repeat(once, again)
 
     async def _repeat(self, once: Callable[[], Awaitable[T]], again: frozenset[Remedy]) -> T:
-        return await call_with_retries(once, again=again, limits=self._limits, rng=self._rng)
+        return await call_with_retries(
+            once, again=again, limits=self._limits, rng=self._rng, in_vain=self.in_vain
+        )
 
     async def _learn(self, sent_at: float, call: Callable[[], Awaitable[T]]) -> T:
         """Make the call and tell the pace how it went."""

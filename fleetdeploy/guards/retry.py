@@ -35,19 +35,21 @@ async def call_with_retries(
     again: frozenset[Remedy],
     limits: RetryLimits,
     rng: Random,
+    in_vain: Callable[[], bool] = lambda: False,
 ) -> T:
     """Await `call()`, again after an error whose remedy is in `again`, and return its answer.
 
     Between tries it backs off by chance and exponentially; not at all after `WAIT`, since the
-    pacer holds every call back, and after `REFRESH`, since another token is at hand. Raises the
-    last error. Never repeats what was cancelled.
+    pacer holds every call back, and after `REFRESH`, since another token is at hand. While it is
+    `in_vain`, because everything is out, trouble on the way is not tried again. Raises the last
+    error. Never repeats what was cancelled.
     """
     started = anyio.current_time()
     try:
         # Nearly every call succeeds at once, and need not pay for the machinery of trying again.
         return await call()
     except PlatformError as error:
-        if error.remedy not in again:
+        if error.remedy not in again or (error.remedy in _TROUBLE and in_vain()):
             raise
         failed = [error]
 
@@ -63,6 +65,8 @@ async def call_with_retries(
         seen[remedy] += 1
         if remedy is Remedy.REFRESH:
             return seen[remedy] > 1
+        if remedy in _TROUBLE and in_vain():
+            return True
         waits = remedy is Remedy.WAIT
         tries = limits.throttled_tries if waits else limits.tries
         within_s = limits.throttled_within_s if waits else limits.within_s
@@ -87,6 +91,7 @@ async def call_with_retries(
 
 
 _AT_ONCE = frozenset({Remedy.WAIT, Remedy.REFRESH})
+_TROUBLE = frozenset({Remedy.RETRY, Remedy.RECONCILE})
 
 
 def _remedy(state: RetryCallState) -> Remedy | None:

@@ -1,6 +1,6 @@
 """Trying again, capped by tries and by time, on virtual time."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 
 import anyio
@@ -55,9 +55,14 @@ async def tried(
     again: frozenset[Remedy] = READS,
     limits: RetryLimits | None = None,
     seed: int = 1,
+    in_vain: Callable[[], bool] = lambda: False,
 ) -> str:
     return await call_with_retries(
-        script, again=again, limits=limits or RetryLimits(), rng=Random(seed)
+        script,
+        again=again,
+        limits=limits or RetryLimits(),
+        rng=Random(seed),
+        in_vain=in_vain,
     )
 
 
@@ -65,6 +70,25 @@ async def test_an_answer_is_returned_at_once() -> None:
     script = Script([None])
     assert await tried(script) == "answer"
     assert len(script.times) == 1
+
+
+async def test_trouble_is_not_tried_again_while_that_is_in_vain() -> None:
+    script = Script([busy()])
+    with pytest.raises(NotSent):
+        await tried(script, in_vain=lambda: True)
+    assert len(script.times) == 1
+
+
+async def test_tries_end_as_soon_as_they_are_in_vain() -> None:
+    script = Script([busy()])
+    with pytest.raises(NotSent):
+        await tried(script, in_vain=lambda: len(script.times) >= 3)
+    assert len(script.times) == 3
+
+
+async def test_a_refused_token_or_rate_is_an_answer_and_never_in_vain() -> None:
+    script = Script([TokenRefused("t", "expired"), limited(), None])
+    assert await tried(script, in_vain=lambda: True) == "answer"
 
 
 async def test_an_error_of_passing_kind_is_tried_again() -> None:
