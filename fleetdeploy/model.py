@@ -30,6 +30,18 @@ class Step(StrEnum):
         return self is Step.SUBMIT_AUDIT or (self is Step.UPLOAD and direct_commit)
 
 
+class Service(StrEnum):
+    """What can be out of order by itself on the platform's side."""
+
+    PLATFORM = "platform"
+    """The platform as a whole: not even reads get through."""
+    UPLOAD = "upload"
+    BUILD = "build"
+    """The packaging service: uploads are accepted, and what is uploaded cannot be built."""
+    AUDIT = "audit"
+    RELEASE = "release"
+
+
 class Phase(StrEnum):
     """Where an app is in our state machine; see `core/lifecycle.py`."""
 

@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from fleetdeploy.model import Outcome, RunKind, Step, Until
+from fleetdeploy.model import Outcome, RunKind, Service, Step, Until
 
 FORMAT: Final = 1
 """The journal's format, in its first record. A reader refuses a format it does not know."""
@@ -177,6 +177,24 @@ class PauseLifted(Record):
     asked: Asked
 
 
+class OutageBegan(Record):
+    """A service is out: several apps in a row met trouble there. Only probes go until its end.
+
+    `error` is the last of the trouble.
+    """
+
+    kind: Literal["outage_began"] = "outage_began"
+    service: Service
+    error: ErrorNote
+
+
+class OutageEnded(Record):
+    """A probe got through: all who waited for the service go on."""
+
+    kind: Literal["outage_ended"] = "outage_ended"
+    service: Service
+
+
 class FoundStage(StrEnum):
     """How far a package of ours, found on the platform, has come."""
 
@@ -238,18 +256,23 @@ class StepSucceeded(AppRecord):
 
 
 class StepDoubted(AppRecord):
-    """The answer was lost, or says nothing certain; a look at the platform will settle it."""
+    """The answer was lost, or says nothing certain; a look at the platform will settle it.
+
+    `excused`: its service was out, and the try does not count against those of the step.
+    """
 
     kind: Literal["step_doubted"] = "step_doubted"
     step: Step
     attempt: int
     error: ErrorNote
+    excused: bool = False
 
 
 class StepFailed(AppRecord):
     """The step certainly did not take effect; it may be tried again.
 
-    `settled` says that the platform's silence, over the settle time, proved it.
+    `settled` says that the platform's silence, over the settle time, proved it; `excused` is as in
+    `step_doubted`.
     """
 
     kind: Literal["step_failed"] = "step_failed"
@@ -257,6 +280,7 @@ class StepFailed(AppRecord):
     attempt: int
     error: ErrorNote
     settled: bool = False
+    excused: bool = False
 
 
 class AppFinished(AppRecord):
@@ -270,7 +294,11 @@ class AppFinished(AppRecord):
 CourseRecord = WaveOpened | WaveSettled | WaveApproved | RunPaused | PauseLifted
 """What waves and operators do to the course of a run."""
 
-RunRecord = RunStarted | RunResumed | RunStopped | RunHalted | RunFinished | CourseRecord
+OutageRecord = OutageBegan | OutageEnded
+
+RunRecord = (
+    RunStarted | RunResumed | RunStopped | RunHalted | RunFinished | CourseRecord | OutageRecord
+)
 AnyAppRecord = PackageFound | StepStarted | StepSucceeded | StepDoubted | StepFailed | AppFinished
 AnyRecord = Annotated[RunRecord | AnyAppRecord, Field(discriminator="kind")]
 

@@ -27,12 +27,16 @@ from fleetdeploy.core.lifecycle import (
     kinds_of,
     next_phase,
 )
+from fleetdeploy.core.outages import Outage, check_outage, with_outage
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
     CourseRecord,
     Entry,
     ErrorNote,
+    OutageBegan,
+    OutageEnded,
+    OutageRecord,
     PackageFound,
     PauseLifted,
     RunFinished,
@@ -72,6 +76,7 @@ class AppState:
     version: str | None = None
     step: Step | None = None
     attempt: int = 0
+    excused: int = 0
     known: tuple[str, ...] = ()
     back_to: str | None = None
     obstacle: str | None = None
@@ -97,6 +102,11 @@ class AppState:
     @property
     def outcome(self) -> Outcome | None:
         return Outcome(self.phase.value) if self.terminal else None
+
+    @property
+    def counted(self) -> int:
+        """The tries of the last step that count against its limit."""
+        return self.attempt - self.excused
 
     def attempts_of(self, step: Step) -> int:
         return self.attempt if self.step is step else 0
@@ -137,7 +147,8 @@ def advance(app: AppState, record: AnyAppRecord, *, at: datetime | None = None) 
             package_id = record.package_id or app.package_id
             return replace(app, phase=phase, package_id=package_id, error=None, updated_at=at)
         case StepFailed() | StepDoubted():
-            return replace(app, phase=phase, error=record.error, updated_at=at)
+            excused = app.excused + record.excused
+            return replace(app, phase=phase, error=record.error, excused=excused, updated_at=at)
         case AppFinished():
             doubt = app.in_doubt or app.in_doubt_before
             return replace(
@@ -157,6 +168,7 @@ def _started(app: AppState, record: StepStarted, phase: Phase, at: datetime | No
         version=None if uploads else app.version,
         step=record.step,
         attempt=record.attempt,
+        excused=app.excused if app.step is record.step else 0,
         known=record.known if uploads else app.known,
         back_to=record.back_to,
         obstacle=record.package_id if record.obstacle else None,
@@ -187,7 +199,7 @@ class RunState:
     of the rollout left included. `causes` are those that apps have failed with, each with its
     apps; `causes_accepted` those of which somebody said that the run goes on all the same, and
     `waves_accepted` such waves. `waves_ahead` may go as far as approval. `orders` are the requests
-    of operators that were taken in.
+    of operators that were taken in. `outages` are all of the run, in the order of their beginning.
     """
 
     apps: dict[str, AppState]
@@ -210,6 +222,7 @@ class RunState:
     causes: dict[Cause, list[str]] = field(default_factory=dict)
     causes_accepted: set[Cause] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
+    outages: list[Outage] = field(default_factory=list)
     calls: Counter[str] = field(default_factory=Counter)
 
     @classmethod
@@ -246,6 +259,8 @@ class RunState:
         if isinstance(record, AnyAppRecord):
             self._check_kind(record)
             advance(self._app(record.app_id), record)
+        elif isinstance(record, OutageRecord):
+            check_outage(self.outages, record)
 
     def apply(self, entry: Entry) -> None:
         """Take one record into the state.
@@ -310,6 +325,9 @@ class RunState:
             case RunFinished():
                 self.finished_at, self.superseded_by = at, record.superseded_by
                 self.calls.update(record.calls)
+            case OutageBegan() | OutageEnded():
+                check_outage(self.outages, record)
+                self.outages = with_outage(self.outages, record, at)
             case _:
                 self._apply_course(record, at)
 

@@ -49,7 +49,7 @@ def attempt(now: Circumstances, record: StepStarted, why: str) -> Decision:
     allowed = now.policy.attempts
     if error is not None and error.errno is not None and error.code in _ANSWERED_VAGUELY:
         allowed = now.policy.attempts_answered
-    if done >= allowed:
+    if done and now.app.counted >= allowed:
         assert error is not None
         return end(now, Outcome.FAILED, error, f"{record.step} failed {done} times")
     return Do(record.model_copy(update={"attempt": done + 1}), why)

@@ -10,12 +10,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.hours import openings
+from fleetdeploy.core.outages import Outage
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import SUCCESSES, AppState, RunState, step_of
 from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.errors import ExitCode
-from fleetdeploy.model import Outcome, Phase, RunKind, Step
+from fleetdeploy.model import Outcome, Phase, RunKind, Service, Step
 
 SCHEMA_VERSION: Final = 1
 
@@ -76,6 +77,16 @@ class WindowWait(Document):
     opens_at: datetime
 
 
+class OutageNote(Document):
+    """One outage of the run; `until` is None while it lasts, as far as the journal knows."""
+
+    service: Service
+    since: datetime
+    until: datetime | None
+    code: str
+    message: str
+
+
 class HaltNote(Document):
     cause: HaltCause
     code: str
@@ -102,6 +113,7 @@ class Status(Document):
     apps: tuple[AppStatus, ...]
     causes: tuple[Cause, ...]
     waits: tuple[WindowWait, ...] = ()
+    outages: tuple[OutageNote, ...] = ()
     next: str
 
     @property
@@ -137,6 +149,7 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         apps=apps,
         causes=group_causes(apps),
         waits=group_waits(apps),
+        outages=tuple(_outage_note(outage) for outage in state.outages),
         next=next_command(plan, state, alive=alive),
     )
 
@@ -300,6 +313,17 @@ def _app_error(error: ErrorNote | None) -> AppError | None:
     if error is None:
         return None
     return AppError(code=error.code, message=error.message, errno=error.errno, msg=error.msg)
+
+
+def _outage_note(outage: Outage) -> OutageNote:
+    error = outage.error
+    return OutageNote(
+        service=outage.service,
+        since=outage.since,
+        until=outage.until,
+        code=error.code,
+        message=error.message,
+    )
 
 
 def _halt_note(state: RunState) -> HaltNote | None:

@@ -12,6 +12,8 @@ from fleetdeploy.core.records import (
     Asked,
     Entry,
     HaltCause,
+    OutageBegan,
+    OutageEnded,
     PauseLifted,
     RunFinished,
     RunHalted,
@@ -26,7 +28,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Phase, RunKind, Until
+from fleetdeploy.model import Phase, RunKind, Service, Until
 from tests.unit.core_builders import NOTE, START, WRITER, entries_of, header, record_of
 
 pytestmark = pytest.mark.slow
@@ -54,16 +56,28 @@ ABOUT_THE_RUN: st.SearchStrategy[RunRecord] = st.one_of(
 )
 
 
+def turn_of(service: Service, out: set[Service]) -> RunRecord:
+    """End the outage of a service, or let one begin where there is none."""
+    out.symmetric_difference_update({service})
+    return (
+        OutageBegan(service=service, error=NOTE) if service in out else OutageEnded(service=service)
+    )
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[Entry]:
     """Walk three apps through the table, with records about the run in between."""
     phases = dict.fromkeys(APPS, Phase.QUEUED)
+    out: set[Service] = set()
     kind = draw(st.sampled_from(RunKind))
     records: list[RunRecord | AnyAppRecord] = [header(draw(st.sampled_from(Until)), kind)]
     for _ in range(draw(st.integers(0, 40))):
         moving = sorted(app for app, phase in phases.items() if TRANSITIONS[phase])
         if not moving or draw(st.integers(0, 5)) == 0:
             records.append(draw(ABOUT_THE_RUN))
+            continue
+        if draw(st.integers(0, 5)) == 0:
+            records.append(turn_of(draw(st.sampled_from(Service)), out))
             continue
         app_id = draw(st.sampled_from(moving))
         legal = [e for e in TRANSITIONS[phases[app_id]] if kind in kinds_of(e)]

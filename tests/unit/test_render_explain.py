@@ -13,6 +13,8 @@ from fleetdeploy.core.records import (
     AnyAppRecord,
     FoundStage,
     HaltCause,
+    OutageBegan,
+    OutageEnded,
     PackageFound,
     RunFinished,
     RunHalted,
@@ -33,7 +35,7 @@ from fleetdeploy.errors import (
     RunNotFound,
     SettingsInvalid,
 )
-from fleetdeploy.model import Package, Step, Until
+from fleetdeploy.model import Package, Service, Step, Until
 from tests.builders import (
     NOTE,
     WRITER,
@@ -137,6 +139,22 @@ def test_doubt_halts_and_other_processes_are_part_of_the_story() -> None:
     ):
         assert sentence in text
     assert "wave" not in text
+
+
+def test_outages_are_part_of_every_app_s_story() -> None:
+    text = explained(
+        [
+            OutageBegan(service=Service.BUILD, error=NOTE),
+            OutageEnded(service=Service.BUILD),
+            OutageBegan(service=Service.PLATFORM, error=NOTE),
+        ]
+    )
+    for sentence in (
+        "the packaging service is out: apps wait, and one at a time tries again\n",
+        "the packaging service is back\n",
+        "the platform is out: apps wait, and one at a time tries again\n",
+    ):
+        assert sentence in text
 
 
 def test_an_adopted_package_is_told_with_where_it_was_found() -> None:

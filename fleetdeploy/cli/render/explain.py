@@ -14,6 +14,7 @@ from fleetdeploy.cli.render.layout import (
     paragraphs,
     words,
 )
+from fleetdeploy.cli.render.outages import SERVICES
 from fleetdeploy.cli.render.plan import why
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
@@ -27,6 +28,8 @@ from fleetdeploy.core.records import (
     Entry,
     ErrorNote,
     FoundStage,
+    OutageBegan,
+    OutageEnded,
     PackageFound,
     PauseLifted,
     RunFinished,
@@ -182,7 +185,8 @@ def _of_app(record: AnyAppRecord) -> str:
             return f"{record.step}: no certain answer; looks at the platform before anything else"
         case StepFailed():
             how = ": the platform shows no trace of it" if record.settled else ""
-            return f"{record.step} did not take effect{how}"
+            counts = "; its service is out, so this try does not count" if record.excused else ""
+            return f"{record.step} did not take effect{how}{counts}"
         case PackageFound():
             package = f"package {record.package_id}, " if record.package_id else ""
             where = _FOUND[record.stage]
@@ -211,6 +215,10 @@ def _of_run(record: RunRecord) -> str:
         case RunFinished():
             newer = record.superseded_by
             return f"run {newer} takes the rest over" if newer else "the run is finished"
+        case OutageBegan():
+            return f"{SERVICES[record.service]} is out: apps wait, and one at a time tries again"
+        case OutageEnded():
+            return f"{SERVICES[record.service]} is back"
         case _:
             return _of_course(record)
 
