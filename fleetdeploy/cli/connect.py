@@ -49,6 +49,7 @@ class Link:
     platform: GuardedPlatform
     inspector: BaiduPlatform
     pacer: Pacer
+    paced: Paced
     counts: Counter[str]
     credentials: Credentials | None
 
@@ -93,7 +94,7 @@ async def connect(
         baidu = BaiduPlatform(transport, tokens, on_call=on_call)
         punctual = PunctualPlatform(baidu, calendar or Calendar(), SystemClock())
         platform = GuardedPlatform(punctual, paced, tokens)
-        yield Link(platform, baidu, pacer, counts, credentials)
+        yield Link(platform, baidu, pacer, paced, counts, credentials)
 
 
 def authority_on(

@@ -177,6 +177,7 @@ async def work(
         ),
         course=seat.plan.course(),
     )
+    link.paced.in_vain = lambda: rollout.outages.platform_is_out
     return await rollout.work(looks)
 
 

@@ -31,6 +31,7 @@ from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.clearance import Clearance
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Lookout, Patience
+from fleetdeploy.engine.outages import Outages
 from fleetdeploy.engine.scheduler import PARKED, Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
@@ -72,7 +73,9 @@ class Pipeline:
     """Gives turns to flights.
 
     `held` are those whose next step waits for its window, `parked` those where it waits for an
-    event: its wave opens, a pause is lifted, a place in the budget is free.
+    event: its wave opens, a pause is lifted, a place in the budget is free. `stalled` are those
+    that wait for the end of an outage, each with the step that it is for, if it is not for a look
+    alone.
 
     If a turn is cancelled, the platform and the journal are as after a kill: a step whose intent
     is recorded is in doubt, everything else is as recorded.
@@ -88,6 +91,7 @@ class Pipeline:
         *,
         clearance: Clearance[Flight],
         allowance: Allowance,
+        outages: Outages,
         rng: Random,
     ) -> None:
         self._platform = platform
@@ -97,9 +101,11 @@ class Pipeline:
         self._lookout = lookout
         self._clearance = clearance
         self._allowance = allowance
+        self._outages = outages
         self._rng = rng
         self.held: dict[Flight, Step] = {}
         self.parked: dict[Flight, Step] = {}
+        self.stalled: dict[Flight, Step | None] = {}
 
     async def turn(self, flight: Flight) -> Next | None:
         """Bring one app as far as it goes now; say when to come again, None at its end."""
@@ -110,6 +116,8 @@ class Pipeline:
             return await self._act_on(flight, Sight(()))
         step = self.held.get(flight) or self.parked.get(flight)
         if step is not None and (pause := self._hold(flight, step)):
+            return pause
+        if pause := self._stall(flight, self.stalled.get(flight)):
             return pause
         try:
             sight = await self._look(flight)
@@ -123,17 +131,19 @@ class Pipeline:
         if flight.rows is None or now - flight.looked_at > FRESH_S:
             flight.rows = await self._platform.packages(flight.target.app_id)
             flight.looked_at = now
+            await self._outages.looked(flight.target.app_id)
         rows, flight.rows = flight.rows, None
         flight.looks_failed = 0
         self._note_phase(flight)
         assert flight.phase_since is not None
-        # Silence is measured from its first notice to the moment the last look was sent.
-        absent = flight.absent_since
+        # Silence is measured from its first notice to the moment the last look was sent. What the
+        # platform did not do or show while it was out proves nothing.
+        absent, back_at = flight.absent_since, self._outages.platform_back_at
         return Sight(
             rows,
-            absent_s=None if absent is None else flight.looked_at - absent,
+            absent_s=None if absent is None else max(0.0, flight.looked_at - max(absent, back_at)),
             missing=flight.missing,
-            phase_s=flight.looked_at - flight.phase_since,
+            phase_s=max(0.0, flight.looked_at - max(flight.phase_since, back_at)),
         )
 
     async def _act_on(self, flight: Flight, sight: Sight) -> Next | None:
@@ -172,7 +182,7 @@ class Pipeline:
         """Record what a look settled; return a pause where trying again at once is no use."""
         if self._app(flight).phase is Phase.AUDITING and _is_verdict(note.record):
             self._lookout.saw_verdict(flight.target.app_id)
-        await self._ledger.append(note.record)
+        await self._record(note.record)
         flight.absent_since = None
         self._note_phase(flight)
         if isinstance(note.record, AppFinished):
@@ -181,14 +191,14 @@ class Pipeline:
             # A build that failed before this process began may have been mended since.
             if note.halt and flight.uploaded_here:
                 self._steering.stop_for(HaltCause.PLATFORM, note.record.error)
-            return self._again(flight)
+            return self._again(flight, Step.UPLOAD)
         return None
 
     async def _perform(self, flight: Flight, intent: StepStarted) -> Next | None:
         """Take a step that changes something, once it may be taken and would not be in vain."""
         if self._steering.stopping:
             return Next(0.0, urgent=True)
-        if pause := self._hold(flight, intent.step):
+        if pause := self._hold(flight, intent.step) or self._stall_step(flight, intent.step):
             return pause
         quota = None
         if intent.step.submits(direct_commit=flight.target.bundle.direct_commit):
@@ -222,7 +232,7 @@ class Pipeline:
                 note = told(note, quota, self._allowance.now)
             return await self._step_failed(flight, intent, error, note)
         record = StepSucceeded(app_id=intent.app_id, step=intent.step, attempt=intent.attempt)
-        await self._ledger.append(record)
+        await self._record(record)
         self._note_phase(flight)
         return self._after(flight)
 
@@ -243,6 +253,25 @@ class Pipeline:
         """Let a flight look again at its next turn, whatever its step waited for."""
         self.held.pop(flight, None)
         self.parked.pop(flight, None)
+
+    def _stall(self, flight: Flight, step: Step | None) -> Next | None:
+        """Wait for the end of an outage, without a call; None where the app may look now."""
+        if self._outages.platform_is_out:
+            # A look made before is no probe.
+            flight.rows = None
+        return self._stalled(flight, step, self._outages.hold_look(flight.target.app_id, step))
+
+    def _stall_step(self, flight: Flight, step: Step) -> Next | None:
+        """Do the same right before a step is sent."""
+        return self._stalled(flight, step, self._outages.hold_step(flight.target.app_id, step))
+
+    def _stalled(self, flight: Flight, step: Step | None, pause: Next | None) -> Next | None:
+        if pause is None:
+            self.stalled.pop(flight, None)
+        else:
+            self.stalled[flight] = step
+            flight.absent_since = None
+        return pause
 
     def _after(self, flight: Flight) -> Next:
         """Come again after a yes of the platform: soon, unless a notice will say when."""
@@ -276,18 +305,18 @@ class Pipeline:
             doubted = StepDoubted(
                 app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
             )
-            await self._ledger.append(doubted)
+            await self._record(doubted)
             flight.absent_since, flight.missing = anyio.current_time(), intent.step
             return Next(self._lookout.initial_s, urgent=True)
         failed = StepFailed(
             app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
         )
-        await self._ledger.append(failed)
+        await self._record(failed)
         self._note_phase(flight)
         if intent.obstacle and error.remedy is Remedy.GIVE_UP:
             # Its verdict fell, or somebody was quicker: the next look tells.
-            return self._again(flight)
-        return await self._give_in(flight, error, note)
+            return self._again(flight, intent.step)
+        return await self._give_in(flight, error, note, intent.step)
 
     async def _look_failed(self, flight: Flight, error: PlatformError) -> Next | None:
         """Go on after a look that failed: nothing is known, so nothing is recorded but an end.
@@ -295,13 +324,17 @@ class Pipeline:
         Also an app in doubt may end here: the next run's look will tell what became of it.
         """
         flight.looks_failed += 1
-        return await self._give_in(flight, error, error_note(error))
+        note = error_note(error)
+        await self._outages.look_failed(flight.target.app_id, note)
+        return await self._give_in(flight, error, note)
 
-    async def _give_in(self, flight: Flight, error: PlatformError, note: ErrorNote) -> Next | None:
-        """End, pause or halt, after an error that had no effect on the platform."""
+    async def _give_in(
+        self, flight: Flight, error: PlatformError, note: ErrorNote, step: Step | None = None
+    ) -> Next | None:
+        """End, pause or halt, after an error of a look or a step that had no effect."""
         match error.remedy:
             case Remedy.RETRY | Remedy.WAIT | Remedy.RECONCILE:
-                return self._again(flight)
+                return self._again(flight, step)
             case Remedy.PARK | Remedy.REFRESH:
                 await self._end(flight, Outcome.BLOCKED, note)
             case Remedy.GIVE_UP:
@@ -319,9 +352,16 @@ class Pipeline:
         await self._ledger.append(record)
         self._steering.count_ends(self._ledger.state)
 
-    def _again(self, flight: Flight) -> Next:
-        """Come again after a pause that grows with the failures so far."""
-        failures = max(self._app(flight).attempt, flight.looks_failed)
+    async def _record(self, record: AnyAppRecord) -> None:
+        """Make durable what became of an app, and let it speak for the service that it met."""
+        await self._ledger.append(self._outages.judged(record))
+        await self._outages.recorded(record)
+
+    def _again(self, flight: Flight, step: Step | None = None) -> Next:
+        """Come again after a pause that grows with the failures so far, or once an outage ends."""
+        if pause := self._stall(flight, step):
+            return pause
+        failures = max(self._app(flight).counted, flight.looks_failed)
         delay_s = backoff_s(
             failures,
             chance=self._rng.random(),

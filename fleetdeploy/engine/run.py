@@ -22,6 +22,7 @@ from fleetdeploy.engine.gatekeeper import Gatekeeper
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Crowd, Lookout
 from fleetdeploy.engine.opening import Opening
+from fleetdeploy.engine.outages import Outages
 from fleetdeploy.engine.pipeline import Flight, Pipeline
 from fleetdeploy.engine.scheduler import PARKED, Next, Scheduler
 from fleetdeploy.engine.steering import Steering
@@ -126,6 +127,8 @@ class Rollout:
         self._gatekeeper = Gatekeeper(
             course or in_order(waves_of), ledger, steering, gauges.clock, self._opened
         )
+        self.outages = Outages(ledger, rng, waits=options.wait)
+        self.outages.on_end = self._wake_stalled
         self._pipeline = Pipeline(
             platform,
             ledger,
@@ -134,6 +137,7 @@ class Rollout:
             self.lookout,
             clearance=self._clearance,
             allowance=Allowance(platform, gauges.clock),
+            outages=self.outages,
             rng=rng,
         )
 
@@ -205,9 +209,15 @@ class Rollout:
             self._scheduler.wake(flight)
 
     def _pollers(self) -> int:
-        """Count those who wait and look meanwhile; who waits for a window or an event does not."""
-        statistics = self._scheduler.statistics()
-        return statistics.waiting - statistics.parked - len(self._pipeline.held)
+        """Count those who wait and look: not for a window, an event or the end of an outage."""
+        statistics, pipeline = self._scheduler.statistics(), self._pipeline
+        idle = statistics.parked + len(pipeline.held) + len(pipeline.stalled)
+        return statistics.waiting - idle
+
+    def _wake_stalled(self) -> None:
+        """Let those who wait for the end of an outage ask again: one has ended."""
+        for flight in self._pipeline.stalled:
+            self._scheduler.wake(flight)
 
     async def _watch_clock(self) -> None:
         """Wake those who wait for a window when the clock was set, or stood still as we slept."""

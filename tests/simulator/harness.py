@@ -308,7 +308,7 @@ class Night:
             known_causes=self.known_causes,
             strict=self.strict,
         )
-        return Rollout(
+        rollout = Rollout(
             self.targets,
             GuardedPlatform(PunctualPlatform(baidu, self.calendar, self.wall), self.paced, tokens),
             Ledger(self.around_journal(journal), state, self.watcher),
@@ -331,6 +331,8 @@ class Night:
             ),
             course=self.course,
         )
+        self.paced.in_vain = lambda: rollout.outages.platform_is_out
+        return rollout
 
     def _hook(self, hook: Hook | None) -> Hook:
         """Let the witness see each record, before the hook of the test may crash."""

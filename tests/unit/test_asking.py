@@ -108,7 +108,7 @@ def scene(most: int = 100) -> Scene:
     pacer = Pacer(Pace(1000.0), in_flight=8)
     paced = Paced(pacer, rng=Random(1))
     guarded = GuardedPlatform(cast("Platform", registry), paced, cast("TokenSource", Tokens()))
-    link = Link(guarded, cast("BaiduPlatform", registry), pacer, counts, None)
+    link = Link(guarded, cast("BaiduPlatform", registry), pacer, paced, counts, None)
     return Scene(registry, Budget(counts, most), link)
 
 
