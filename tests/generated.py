@@ -49,7 +49,8 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "after a budget or a cause with `--override-halt REASON`",
     ),
     ExitCode.UNFINISHED: Meaning(
-        "healthy and not finished: audits are out, a window is closed, or the deadline came",
+        "healthy and not finished: audits are out, a window is closed, the platform is out, or "
+        "the deadline came",
         "`resume` later",
     ),
     ExitCode.NO_SUCH_RUN: Meaning(

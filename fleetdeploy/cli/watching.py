@@ -16,7 +16,15 @@ from fleetdeploy.cli.render.progress import Progress
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.settings import LogFormat
 from fleetdeploy.cli.streams import write_error
-from fleetdeploy.core.records import AppFinished, Entry, RunHalted, StepFailed, StepSucceeded
+from fleetdeploy.core.records import (
+    AppFinished,
+    Entry,
+    OutageBegan,
+    OutageEnded,
+    RunHalted,
+    StepFailed,
+    StepSucceeded,
+)
 from fleetdeploy.core.records import StepDoubted as Doubted
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.ports import Call
@@ -78,7 +86,7 @@ _PUSH_LEVELS = {
 
 def _level(record: object) -> int:
     match record:
-        case RunHalted():
+        case RunHalted() | OutageBegan() | OutageEnded():
             return logging.WARNING
         case AppFinished() | StepSucceeded() | StepFailed() | Doubted():
             return logging.INFO

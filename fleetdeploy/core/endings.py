@@ -40,7 +40,8 @@ UPLOAD_FAILED = Ending(
 UPLOAD_UNAVAILABLE = Ending(
     "upload.unavailable",
     "the platform could not build the package: its packaging service is down",
-    "tries again a few times, then app ends `failed`",
+    "waits for the service if several apps meet it; else tries again a few times, then app ends "
+    "`failed`",
     "run again when the service is back",
 )
 UPLOAD_REFUSED = Ending(

@@ -7,10 +7,26 @@ import pytest
 
 from fleetdeploy.cli.render.live import LogProgress, ProgressView
 from fleetdeploy.cli.render.progress import Progress, progress_line
-from fleetdeploy.core.records import AnyAppRecord, HaltCause, RunHalted, RunRecord
-from fleetdeploy.model import Phase
+from fleetdeploy.core.records import (
+    AnyAppRecord,
+    HaltCause,
+    OutageBegan,
+    OutageEnded,
+    RunHalted,
+    RunRecord,
+)
+from fleetdeploy.model import Phase, Service
 from fleetdeploy.ports import Call, CallResult, Observer
-from tests.builders import HOSTILE, NOTE, blocked, make_entries, make_plan, make_state, released
+from tests.builders import (
+    HOSTILE,
+    NOTE,
+    blocked,
+    make_entries,
+    make_entry,
+    make_plan,
+    make_state,
+    released,
+)
 
 FIRST, SECOND, THIRD = "100000282", "100000283", "100000284"
 
@@ -94,6 +110,26 @@ def test_a_line_tells_the_progress() -> None:
             "(服务类目审核通过后，可以提交小程序代码包审核) [platform.category_not_approved]"
         )
     ]
+
+
+def test_line_and_view_say_what_is_out_until_it_is_back() -> None:
+    clock = SetClock()
+    progress = fresh(clock)
+    told = "the platform is out since 03:08 UTC; probing"
+    view = ProgressView(progress, io.StringIO(), clock, colour=False)
+    for entry in make_entries([OutageBegan(service=Service.PLATFORM, error=NOTE)]):
+        view.recorded(entry)
+    assert told in progress_line(progress, clock())
+    assert told in [str(part) for part in view.picture().renderables]
+    view.recorded(make_entry(OutageEnded(service=Service.PLATFORM), 2))
+    assert "is out" not in progress_line(progress, clock())
+
+
+def test_a_resumed_run_says_what_was_out_when_it_was_left() -> None:
+    plan = make_plan()
+    state = make_state(plan, [OutageBegan(service=Service.AUDIT, error=NOTE)])
+    line = progress_line(Progress.of(state, 0.0), 0.0)
+    assert "the audit service is out since 03:08 UTC; probing" in line
 
 
 def test_before_a_run_begins_the_line_says_that_the_platform_is_read() -> None:

@@ -3,6 +3,8 @@
 import json
 from datetime import timedelta, timezone
 
+import pytest
+
 from fleetdeploy.cli.render.history import HistoryRow, history_row, render_history
 from fleetdeploy.cli.render.report import Report, first_steps, render_report
 from fleetdeploy.cli.render.status import render_status
@@ -11,6 +13,8 @@ from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.records import (
     AnyAppRecord,
     HaltCause,
+    OutageBegan,
+    OutageEnded,
     RunFinished,
     RunHalted,
     RunRecord,
@@ -18,6 +22,7 @@ from fleetdeploy.core.records import (
     StopReason,
 )
 from fleetdeploy.core.summary import Status, summarise
+from fleetdeploy.model import Service
 from tests.builders import (
     NOTE,
     START,
@@ -82,6 +87,35 @@ def test_status_of_a_halted_run_says_why_and_what_to_do() -> None:
         "  hint: wait for the review of the category\n"
     )
     assert text.splitlines()[-1].startswith("next: fleetdeploy resume 20261124-0307-k3f9")
+
+
+OUT: list[RunRecord | AnyAppRecord] = [
+    OutageBegan(service=Service.BUILD, error=NOTE),
+    OutageEnded(service=Service.BUILD),
+    OutageBegan(service=Service.BUILD, error=NOTE),
+    OutageEnded(service=Service.BUILD),
+    OutageBegan(service=Service.PLATFORM, error=NOTE),
+]
+
+
+@pytest.mark.parametrize(("alive", "doing"), [(True, "probing"), (False, "a resume probes first")])
+def test_status_says_what_is_out_and_what_was(*, alive: bool, doing: str) -> None:
+    plan = small_plan()
+    status = summarise(plan, make_state(plan, OUT), alive=alive)
+    text = render_status(status, Output.TEXT, STYLE)
+    assert (
+        f"the platform is out since 2026-11-24 11:12:00 CST; {doing}: "
+        "no service category of the app is approved yet [platform.category_not_approved]\n"
+        "the packaging service was out for 2m 00s in 2 outages\n"
+    ) in text
+    markdown = render_status(status, Output.MARKDOWN, STYLE)
+    assert "- the packaging service was out for 2m 00s in 2 outages\n" in markdown
+    parsed = json.loads(render_status(status, Output.JSON, STYLE))["outages"]
+    assert [(one["service"], one["until"] is None) for one in parsed] == [
+        ("build", False),
+        ("build", False),
+        ("platform", True),
+    ]
 
 
 def test_status_of_a_superseded_run_names_the_newer_one() -> None:

@@ -14,7 +14,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from fleetdeploy.cli.render.progress import BEFORE, Clock, Progress, calls_of, progress_line
+from fleetdeploy.cli.render.progress import (
+    BEFORE,
+    Clock,
+    Progress,
+    calls_of,
+    outages_of,
+    progress_line,
+)
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.records import Entry
@@ -116,7 +123,7 @@ class ProgressView:
             self._broken = True
 
     def picture(self) -> Group:
-        """Draw the progress: a bar, the phases, the calls, the last causes."""
+        """Draw the progress: a bar, the phases, the calls, what is out, the last causes."""
         calls = Text(self._calls(self._clock()), style="dim")
         if not self._progress.total:
             return Group(Text(BEFORE), calls)
@@ -143,7 +150,8 @@ class ProgressView:
         return "  ".join([*told, span(now_s - self._progress.started_s)])
 
     def _notes(self) -> list[Text]:
-        notes = [Text(cause, style="yellow", no_wrap=True) for cause in self._progress.causes]
+        told = [*outages_of(self._progress), *self._progress.causes]
+        notes = [Text(line, style="yellow", no_wrap=True) for line in told]
         if self._progress.halted:
             notes.append(Text(f"halted: {self._progress.halted}", style="red"))
         return notes

@@ -7,24 +7,29 @@ the run itself, so it costs a dictionary entry an app and can be asked at any mo
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from fleetdeploy.cli.render.layout import count_of, words
+from fleetdeploy.cli.render.outages import out_line
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.lifecycle import TERMINAL, event_of, next_phase
+from fleetdeploy.core.outages import out_now
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
     Entry,
     ErrorNote,
+    OutageBegan,
+    OutageEnded,
     RunHalted,
     StepDoubted,
     StepFailed,
 )
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.errors import IllegalTransition
-from fleetdeploy.model import Phase, RunKind
+from fleetdeploy.model import Phase, RunKind, Service
 from fleetdeploy.ports import Call, CallResult
 
 Clock = Callable[[], float]
@@ -64,7 +69,10 @@ class Rate:
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run has come; `phases` holds every app of the run, none before it begins."""
+    """How far a run has come; `phases` holds every app of the run, none before it begins.
+
+    `out` are the services that are out now, and since when.
+    """
 
     started_s: float
     phases: dict[str, Phase] = field(default_factory=dict)
@@ -72,6 +80,7 @@ class Progress:
     results: Counter[CallResult] = field(default_factory=Counter)
     causes: deque[str] = field(default_factory=lambda: deque(maxlen=CAUSES_KEPT))
     halted: str = ""
+    out: dict[Service, datetime] = field(default_factory=dict)
     goal: Phase = Phase.RELEASED
     _rate: Rate = field(default_factory=Rate)
 
@@ -87,6 +96,7 @@ class Progress:
         self.goal = GOALS[state.kind]
         self.phases = {app_id: app.phase for app_id, app in state.apps.items()}
         self.counts = Counter(self.phases.values())
+        self.out = {service: outage.since for service, outage in out_now(state.outages).items()}
 
     @property
     def total(self) -> int:
@@ -114,6 +124,10 @@ class Progress:
                 self._remember(f"{safe(record.app_id)}: {_cause(record.error)}")
         elif isinstance(record, RunHalted):
             self.halted = _cause(record.error)
+        elif isinstance(record, OutageBegan):
+            self.out[record.service] = entry.at
+        elif isinstance(record, OutageEnded):
+            self.out.pop(record.service, None)
 
     def _move(self, record: AnyAppRecord) -> None:
         phase = self.phases.get(record.app_id)
@@ -154,7 +168,7 @@ def progress_line(progress: Progress, now_s: float) -> str:
 
     Apps with nothing to do count as done.
     """
-    parts = [*_apps_of(progress), *calls_of(progress, now_s)]
+    parts = [*_apps_of(progress), *calls_of(progress, now_s), *outages_of(progress)]
     if progress.halted:
         parts.append(f"halted: {progress.halted}")
     return ", ".join([*parts, span(now_s - progress.started_s)])
@@ -174,3 +188,8 @@ def calls_of(progress: Progress, now_s: float) -> list[str]:
     lost = progress.results[CallResult.LOST]
     told += [f"{throttled} throttled"] if throttled else []
     return told + ([f"{count_of(lost, 'answer')} lost"] if lost else [])
+
+
+def outages_of(progress: Progress) -> list[str]:
+    """Tell what the run waits for because it is out."""
+    return [out_line(service, since) for service, since in progress.out.items()]

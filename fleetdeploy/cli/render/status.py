@@ -19,6 +19,7 @@ from fleetdeploy.cli.render.layout import (
     some,
     words,
 )
+from fleetdeploy.cli.render.outages import outages_told
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import between, moment, span
@@ -59,6 +60,7 @@ def text_parts(status: Status, style: Style) -> list[str]:
         _headline(status, style),
         _counts(status, style),
         "\n".join(waits_told(status.waits, style)),
+        "\n".join(_outages(status, style)),
         "\n\n".join(_cause(cause, style) for cause in status.causes),
         _calls(status),
     ]
@@ -122,6 +124,10 @@ def _cause(cause: Cause, style: Style) -> str:
     return "\n".join(lines)
 
 
+def _outages(status: Status, style: Style) -> list[str]:
+    return outages_told(status.outages, style, alive=status.alive)
+
+
 def _calls(status: Status) -> str:
     if not status.calls:
         return ""
@@ -143,6 +149,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
         markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
         bullets(map(safe_markdown, waits_told(status.waits, style))) if status.waits else "",
+        bullets(map(safe_markdown, _outages(status, style))) if status.outages else "",
         _markdown_causes(status.causes),
         safe_markdown(_calls(status)),
     ]
