@@ -17,11 +17,13 @@ from typing import Final
 import anyio
 
 from fleetdeploy.core.attention import ALERT_LOOKS, Attention
-from fleetdeploy.core.polling import PollSchedule
+from fleetdeploy.core.polling import PollSchedule, backoff_s
 from fleetdeploy.ports import NoticeFeed
 
 VERDICTS: Final = frozenset({"PACKAGE_AUDIT_PASS", "PACKAGE_AUDIT_FAIL"})
 """The events that announce what an app in audit waits for (platform-api.md 4.3)."""
+RETRY_INITIAL_S: Final = 3.0
+"""The first pause after a failure: the platform's own latency."""
 CHECK_S: Final = 60.0
 """How often it is seen whether a verdict is still unannounced."""
 
@@ -69,10 +71,6 @@ class Lookout:
         return self._polls.initial_s
 
     @property
-    def max_s(self) -> float:
-        return self._polls.max_s
-
-    @property
     def quiet_s(self) -> float:
         """For how long silence about an app may be believed now; 0 where it may not."""
         return self._feed.quiet_s if self._feed and self._still_relied_on() else 0.0
@@ -88,6 +86,15 @@ class Lookout:
         )
         patience.looks += 1
         return interval_s
+
+    def backoff_s(self, failures: int) -> float:
+        """Return the pause after something failed for sure, which grows with the failures."""
+        return backoff_s(
+            failures,
+            chance=self._rng.random(),
+            initial_s=RETRY_INITIAL_S,
+            max_s=self._polls.max_s,
+        )
 
     def calm_s(self, patience: Patience) -> float:
         """Return the interval of an app that only a person can move on."""

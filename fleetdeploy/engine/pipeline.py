@@ -3,9 +3,6 @@
 It does not know the other apps, the run's end, HTTP or files.
 """
 
-from dataclasses import dataclass, field
-from math import inf
-from random import Random
 from typing import assert_never
 
 import anyio
@@ -13,7 +10,6 @@ import anyio
 from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
-from fleetdeploy.core.polling import backoff_s
 from fleetdeploy.core.quota import REFUSED, quota_end, told
 from fleetdeploy.core.records import (
     AnyAppRecord,
@@ -28,54 +24,27 @@ from fleetdeploy.core.records import (
 from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.allowance import Allowance
-from fleetdeploy.engine.clearance import Clearance
+from fleetdeploy.engine.flight import Flight
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Lookout, Patience
 from fleetdeploy.engine.outages import Outages
-from fleetdeploy.engine.scheduler import PARKED, Next
+from fleetdeploy.engine.scheduler import Next
 from fleetdeploy.engine.steering import Steering
+from fleetdeploy.engine.waiting import WaitingRoom
 from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
-from fleetdeploy.model import AuditQuota, Outcome, Package, Phase, Step
+from fleetdeploy.model import AuditQuota, Outcome, Phase, Step
 from fleetdeploy.ports import Platform
 
 FRESH_S = 15.0
 """A look younger than this still counts as the look before a step."""
-RETRY_INITIAL_S = 3.0
-"""The first pause after a step that failed for sure: the platform's own latency."""
 LEAST_PAUSE_S = 0.01
 """Rounding must not leave a silence that never quite lasts long enough."""
 PATIENCE_LOOKS = 3
 """After this many failed looks in a row an app only waits; a run that does not wait leaves it."""
 
 
-@dataclass(slots=True, eq=False)
-class Flight:
-    """What the process remembers of an app beside its journal: all of it may be lost.
-
-    Times are anyio's clock. `rows` is a look already made, at `looked_at`.
-    `absent_since` is since when what ought to show, `missing`, has not shown; `patience` is about
-    the waiting in this phase. `uploaded_here`: this very process sent the upload.
-    """
-
-    target: Target
-    rows: tuple[Package, ...] | None = None
-    looked_at: float = float("-inf")
-    phase: Phase = Phase.QUEUED
-    phase_since: float | None = None
-    absent_since: float | None = None
-    missing: str = ""
-    uploaded_here: bool = False
-    patience: Patience = field(default_factory=Patience)
-    looks_failed: int = 0
-
-
 class Pipeline:
     """Gives turns to flights.
-
-    `held` are those whose next step waits for its window, `parked` those where it waits for an
-    event: its wave opens, a pause is lifted, a place in the budget is free. `stalled` are those
-    that wait for the end of an outage, each with the step that it is for, if it is not for a look
-    alone.
 
     If a turn is cancelled, the platform and the journal are as after a kill: a step whose intent
     is recorded is in doubt, everything else is as recorded.
@@ -89,23 +58,18 @@ class Pipeline:
         policy: Policy,
         lookout: Lookout,
         *,
-        clearance: Clearance[Flight],
+        waiting: WaitingRoom,
         allowance: Allowance,
         outages: Outages,
-        rng: Random,
     ) -> None:
         self._platform = platform
         self._ledger = ledger
         self._steering = steering
         self._policy = policy
         self._lookout = lookout
-        self._clearance = clearance
+        self._waiting = waiting
         self._allowance = allowance
         self._outages = outages
-        self._rng = rng
-        self.held: dict[Flight, Step] = {}
-        self.parked: dict[Flight, Step] = {}
-        self.stalled: dict[Flight, Step | None] = {}
 
     async def turn(self, flight: Flight) -> Next | None:
         """Bring one app as far as it goes now; say when to come again, None at its end."""
@@ -114,10 +78,7 @@ class Pipeline:
         if flight.target.set_aside is not None:
             # Whatever a look would show, the decision is made.
             return await self._act_on(flight, Sight(()))
-        step = self.held.get(flight) or self.parked.get(flight)
-        if step is not None and (pause := self._hold(flight, step)):
-            return pause
-        if pause := self._stall(flight, self.stalled.get(flight)):
+        if pause := self._waiting.before_turn(flight):
             return pause
         try:
             sight = await self._look(flight)
@@ -198,7 +159,7 @@ class Pipeline:
         """Take a step that changes something, once it may be taken and would not be in vain."""
         if self._steering.stopping:
             return Next(0.0, urgent=True)
-        if pause := self._hold(flight, intent.step) or self._stall_step(flight, intent.step):
+        if pause := self._waiting.before_step(flight, intent.step):
             return pause
         quota = None
         if intent.step.submits(direct_commit=flight.target.bundle.direct_commit):
@@ -235,43 +196,6 @@ class Pipeline:
         await self._record(record)
         self._note_phase(flight)
         return self._after(flight)
-
-    def _hold(self, flight: Flight, step: Step) -> Next | None:
-        """Wait until a step may be sent, without a call meanwhile; None where it may be now."""
-        wait_s = self._clearance.wait_s(flight, flight.target, step)
-        self.release(flight)
-        if not wait_s:
-            return None
-        flight.absent_since = None
-        if wait_s == inf:
-            self.parked[flight] = step
-            return PARKED
-        self.held[flight] = step
-        return Next(wait_s, patient=True)
-
-    def release(self, flight: Flight) -> None:
-        """Let a flight look again at its next turn, whatever its step waited for."""
-        self.held.pop(flight, None)
-        self.parked.pop(flight, None)
-
-    def _stall(self, flight: Flight, step: Step | None) -> Next | None:
-        """Wait for the end of an outage, without a call; None where the app may look now."""
-        if self._outages.platform_is_out:
-            # A look made before is no probe.
-            flight.rows = None
-        return self._stalled(flight, step, self._outages.hold_look(flight.target.app_id, step))
-
-    def _stall_step(self, flight: Flight, step: Step) -> Next | None:
-        """Do the same right before a step is sent."""
-        return self._stalled(flight, step, self._outages.hold_step(flight.target.app_id, step))
-
-    def _stalled(self, flight: Flight, step: Step | None, pause: Next | None) -> Next | None:
-        if pause is None:
-            self.stalled.pop(flight, None)
-        else:
-            self.stalled[flight] = step
-            flight.absent_since = None
-        return pause
 
     def _after(self, flight: Flight) -> Next:
         """Come again after a yes of the platform: soon, unless a notice will say when."""
@@ -359,15 +283,10 @@ class Pipeline:
 
     def _again(self, flight: Flight, step: Step | None = None) -> Next:
         """Come again after a pause that grows with the failures so far, or once an outage ends."""
-        if pause := self._stall(flight, step):
+        if pause := self._waiting.before_look(flight, step):
             return pause
         failures = max(self._app(flight).counted, flight.looks_failed)
-        delay_s = backoff_s(
-            failures,
-            chance=self._rng.random(),
-            initial_s=RETRY_INITIAL_S,
-            max_s=self._lookout.max_s,
-        )
+        delay_s = self._lookout.backoff_s(failures)
         return Next(delay_s, patient=flight.looks_failed >= PATIENCE_LOOKS)
 
     def _poll(self, flight: Flight) -> Next:

@@ -18,14 +18,16 @@ from fleetdeploy.core.replay import RunState, is_resting
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.clearance import Budget, Clearance
+from fleetdeploy.engine.flight import Flight
 from fleetdeploy.engine.gatekeeper import Gatekeeper
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Crowd, Lookout
 from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.outages import Outages
-from fleetdeploy.engine.pipeline import Flight, Pipeline
+from fleetdeploy.engine.pipeline import Pipeline
 from fleetdeploy.engine.scheduler import PARKED, Next, Scheduler
 from fleetdeploy.engine.steering import Steering
+from fleetdeploy.engine.waiting import WaitingRoom
 from fleetdeploy.errors import FleetError
 from fleetdeploy.model import Package, Phase
 from fleetdeploy.ports import NoticeFeed, Platform, WallClock
@@ -129,16 +131,16 @@ class Rollout:
         )
         self.outages = Outages(ledger, rng, waits=options.wait)
         self.outages.on_end = self._wake_stalled
+        self._waiting = WaitingRoom(self._clearance, self.outages)
         self._pipeline = Pipeline(
             platform,
             ledger,
             steering,
             options.policy,
             self.lookout,
-            clearance=self._clearance,
+            waiting=self._waiting,
             allowance=Allowance(platform, gauges.clock),
             outages=self.outages,
-            rng=rng,
         )
 
     async def work(self, looks: Looks | None = None) -> RunState:
@@ -177,7 +179,7 @@ class Rollout:
 
     def _opened(self, wave: str) -> None:
         """Let the apps of a wave go that waited for it."""
-        waiting = [flight for flight in self._pipeline.parked if flight.target.wave == wave]
+        waiting = [flight for flight in self._waiting.parked if flight.target.wave == wave]
         for flight in [*self._unopened.pop(wave, ()), *waiting]:
             self._scheduler.wake(flight)
 
@@ -204,19 +206,19 @@ class Rollout:
         flight = self._flights.get(app_id)
         if flight is not None:
             flight.rows = None
-            self._pipeline.release(flight)
+            self._waiting.release(flight)
             self.lookout.alert(flight.patience)
             self._scheduler.wake(flight)
 
     def _pollers(self) -> int:
         """Count those who wait and look: not for a window, an event or the end of an outage."""
-        statistics, pipeline = self._scheduler.statistics(), self._pipeline
-        idle = statistics.parked + len(pipeline.held) + len(pipeline.stalled)
+        statistics, waiting = self._scheduler.statistics(), self._waiting
+        idle = statistics.parked + len(waiting.held) + len(waiting.stalled)
         return statistics.waiting - idle
 
     def _wake_stalled(self) -> None:
         """Let those who wait for the end of an outage ask again: one has ended."""
-        for flight in self._pipeline.stalled:
+        for flight in self._waiting.stalled:
             self._scheduler.wake(flight)
 
     async def _watch_clock(self) -> None:
@@ -226,7 +228,7 @@ class Rollout:
             await anyio.sleep(CLOCK_CHECK_S)
             if abs(self._opening.ahead_s - since_s) > CLOCK_MOVED_S:
                 since_s = self._opening.ahead_s
-                for flight in self._pipeline.held:
+                for flight in self._waiting.held:
                     self._scheduler.wake(flight)
 
     async def _watch_deadline(self, deadline_s: float) -> None:
