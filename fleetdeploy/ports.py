@@ -1,7 +1,8 @@
 """The narrow ports between what decides and the world.
 
-The engine's own are `Platform`, `Journal`, `Observer` and `NoticeFeed`. Credentials have theirs:
-`TokenSource` is what a client needs, `Authority` and `CredentialStore` are what keeps it supplied.
+The engine's own are `Platform`, `Journal`, `Observer`, `NoticeFeed` and `OrderFeed`. Credentials
+have theirs: `TokenSource` is what a client needs, `Authority` and `CredentialStore` are what keeps
+it supplied.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from fleetdeploy.core.credentials import AppCredential, TpCredential
+from fleetdeploy.core.orders import Order
 from fleetdeploy.core.records import AnyAppRecord, Entry, RunRecord
 from fleetdeploy.errors import TokenRefused
 from fleetdeploy.model import (
@@ -289,4 +291,15 @@ class NoticeFeed(Protocol):
 
     async def next(self) -> tuple[Notice, ...]:
         """Wait for notices, or for a change of `quiet_s` (then perhaps none)."""
+        ...
+
+
+class OrderFeed(Protocol):
+    """What operators ask of a run, as it comes."""
+
+    async def next(self) -> tuple[Order, ...]:
+        """Wait for orders: at first all that there are, then those that were added since.
+
+        In the order in which they were given, each once.
+        """
         ...

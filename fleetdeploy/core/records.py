@@ -72,13 +72,15 @@ class RunResumed(Record):
     """A new process goes on with the run; what was in flight before is in doubt from here on.
 
     `override_reason` is why a halted run may go on; it starts the budgets' counts afresh, and
-    accepts the cause or the wave that halted it for the rest of the run.
+    accepts the cause or the wave that halted it for the rest of the run. `last_order` is the last
+    order of an operator that was judged before (see `core/orders.py`).
     """
 
     kind: Literal["run_resumed"] = "run_resumed"
     until: Until
     writer: Writer
     override_reason: str | None = None
+    last_order: str | None = None
 
 
 class StopReason(StrEnum):

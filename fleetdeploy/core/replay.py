@@ -352,6 +352,8 @@ class RunState:
     def _resume(self, record: RunResumed) -> None:
         self.until = record.until
         self.resumes += 1
+        if record.last_order is not None:
+            self.orders.add(record.last_order)
         halted = self.halted
         self.halted = self.stopped = None
         if record.override_reason is None:

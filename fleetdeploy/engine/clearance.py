@@ -50,6 +50,7 @@ class Budget(Generic[Waiter]):
         self._state = state
         self._taken = {app.app_id for app in state.apps.values() if app.phase in AT_RISK}
         self._queue: list[tuple[int, int, str, Waiter]] = []
+        self._queued: set[str] = set()
         self._order = count()
 
     def take(self, app_id: str) -> bool:
@@ -66,7 +67,13 @@ class Budget(Generic[Waiter]):
         return True
 
     def queue(self, app_id: str, waiter: Waiter, *, priority: int = 0) -> None:
-        """Wait for a place; the higher priority first, then the one that came first."""
+        """Wait for a place; the higher priority first, then the one that came first.
+
+        One who waits already keeps the place in the queue.
+        """
+        if app_id in self._queued:
+            return
+        self._queued.add(app_id)
         heappush(self._queue, (-priority, next(self._order), app_id, waiter))
 
     def after_turn(self, app_id: str) -> list[Waiter]:
@@ -78,6 +85,7 @@ class Budget(Generic[Waiter]):
         called = []
         while self._queue and self._room() > 0:
             *_, next_id, waiter = heappop(self._queue)
+            self._queued.discard(next_id)
             self._taken.add(next_id)
             called.append(waiter)
         return called

@@ -23,6 +23,7 @@ from fleetdeploy.engine.gatekeeper import Gatekeeper
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.lookout import Crowd, Lookout
 from fleetdeploy.engine.opening import Opening
+from fleetdeploy.engine.orders import follow_orders
 from fleetdeploy.engine.outages import Outages
 from fleetdeploy.engine.pipeline import Pipeline
 from fleetdeploy.engine.scheduler import PARKED, Next, Scheduler
@@ -30,7 +31,7 @@ from fleetdeploy.engine.steering import Steering
 from fleetdeploy.engine.waiting import WaitingRoom
 from fleetdeploy.errors import FleetError
 from fleetdeploy.model import Package, Phase
-from fleetdeploy.ports import NoticeFeed, Platform, WallClock
+from fleetdeploy.ports import NoticeFeed, OrderFeed, Platform, WallClock
 
 TURNS_PER_PLACE = 2
 """Turns under way for each call that may be: some wait for the pace or the disk meanwhile."""
@@ -70,7 +71,8 @@ class Gauges:
     """What the run reads off its surroundings.
 
     `clock` is on the wall, `calls` counts the requests so far, `per_second` is the pace now, `feed`
-    brings notices, `opening` tells what may be sent at this time of day.
+    brings notices, `opening` tells what may be sent at this time of day, `orders` what operators
+    ask.
     """
 
     clock: WallClock
@@ -78,6 +80,7 @@ class Gauges:
     calls: Callable[[], Mapping[str, int]] = dict
     feed: NoticeFeed | None = None
     opening: Opening = field(default_factory=Opening)
+    orders: OrderFeed | None = None
 
 
 class Rollout:
@@ -104,6 +107,7 @@ class Rollout:
         self._options = options
         self._calls = gauges.calls
         self._opening = gauges.opening
+        self._orders = gauges.orders
         self._scheduler: Scheduler[Flight] = Scheduler(
             at_once=options.in_flight * TURNS_PER_PLACE,
             wait=options.wait,
@@ -161,6 +165,8 @@ class Rollout:
                 if self._opening.may_close:
                     tasks.start_soon(self._watch_clock)
                 tasks.start_soon(self._gatekeeper.watch)
+                if self._orders is not None:
+                    tasks.start_soon(self._follow_orders, self._orders)
                 tasks.start_soon(self.lookout.follow, self._wake, self._scheduler.hasten)
                 await self._scheduler.run(self._turn)
                 tasks.cancel_scope.cancel()
@@ -230,6 +236,16 @@ class Rollout:
                 since_s = self._opening.ahead_s
                 for flight in self._waiting.held:
                     self._scheduler.wake(flight)
+
+    async def _follow_orders(self, feed: OrderFeed) -> None:
+        waves = tuple(dict.fromkeys(target.wave for target in self._targets))
+        await follow_orders(feed, self._ledger, self._steering, waves, self._after_orders)
+
+    async def _after_orders(self) -> None:
+        """Let go what an order may have let go: who waits for the end of a pause, and waves."""
+        for flight in self._waiting.parked:
+            self._scheduler.wake(flight)
+        await self._gatekeeper.review()
 
     async def _watch_deadline(self, deadline_s: float) -> None:
         await anyio.sleep(deadline_s)

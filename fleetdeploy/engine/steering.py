@@ -1,10 +1,10 @@
-"""Why a run stops starting things: a signal, a deadline, a budget, a shared cause, a refusal."""
+"""Why a run stops starting things: signal, operator, deadline, budget, shared cause, refusal."""
 
 from collections.abc import Callable, Sequence
 
 from fleetdeploy.core.causes import Cause, KnownCauses
 from fleetdeploy.core.endings import BLOCKED_EXCEEDED, BUDGET_EXCEEDED, CAUSE_SHARED
-from fleetdeploy.core.records import ErrorNote, HaltCause, RunHalted, StopReason
+from fleetdeploy.core.records import Asked, ErrorNote, HaltCause, RunHalted, StopReason
 from fleetdeploy.core.replay import RunState
 
 
@@ -57,10 +57,11 @@ class Steering:
         *,
         shared: Cause | None = None,
         wave: str | None = None,
+        asked: Asked | None = None,
     ) -> None:
         """Halt the run; it goes on only when the cause is mended or somebody says so."""
         if self.halt is None:
-            self.halt = RunHalted(cause=cause, error=error, shared=shared, wave=wave)
+            self.halt = RunHalted(cause=cause, error=error, shared=shared, wave=wave, asked=asked)
         self._on_stop()
 
     def count_ends(self, state: RunState) -> None:

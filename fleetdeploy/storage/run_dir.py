@@ -1,4 +1,4 @@
-"""Where runs live on disk: `<state dir>/runs/<run id>/` with `plan.json`, `journal.jsonl`, `lock`.
+"""Where runs live on disk: `<state dir>/runs/<run id>/` with plan, journal, orders and lock.
 
 This module does not know what a plan or a journal says, or which run is finished. Only what
 changes something creates directories; readers find nothing where nothing is.
@@ -22,6 +22,7 @@ from fleetdeploy.ports import WallClock
 from fleetdeploy.storage.atomic import sync_dir, unusable, write_atomic
 from fleetdeploy.storage.journal_file import REAL_DISK, Disk, JournalFile, read_file
 from fleetdeploy.storage.locks import Holder, Sleep, Unnamed, hold, holder_of
+from fleetdeploy.storage.orders_file import OrdersFile
 
 RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """One path component, easy to type, never hidden and never an option."""
@@ -54,6 +55,7 @@ class RunDir:
         self.run_id = path.name
         self.plan_path = path / "plan.json"
         self.journal_path = path / "journal.jsonl"
+        self.orders = OrdersFile(path / "orders.jsonl")
         self._lock_path = path / "lock"
 
     def plan_bytes(self) -> bytes:
@@ -71,6 +73,20 @@ class RunDir:
         if not self._has(self.journal_path):
             return JournalContents()
         return read_file(self.journal_path)
+
+    def journal_says(self, text: str, start: int) -> bool:
+        """Say whether a text stands in the journal from a place on; it is not replayed.
+
+        Raises `StateUnusable`.
+        """
+        try:
+            with self.journal_path.open("rb") as file:
+                file.seek(start)
+                return text.encode() in file.read()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise unusable("read", self.journal_path, error) from error
 
     def open_journal(
         self, clock: WallClock, *, disk: Disk = REAL_DISK

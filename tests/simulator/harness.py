@@ -20,6 +20,7 @@ from fleetdeploy.core.causes import KnownCauses
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.gates import Course, in_order
 from fleetdeploy.core.journal_line import Chain, read_journal
+from fleetdeploy.core.orders import Order
 from fleetdeploy.core.pace import Pace
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import Entry, RunRecord, RunResumed, RunStarted, Writer
@@ -42,7 +43,7 @@ from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
 from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
-from tests.simulator.parts import Outages, Watcher
+from tests.simulator.parts import GivenOrders, Outages, Watcher
 from tests.simulator.witness import Witness
 
 T = TypeVar("T")
@@ -116,8 +117,9 @@ class Night:
     """One world and what is wanted of it; each `live` is one process's life on the same journal.
 
     `doubted` are the apps that an earlier run left in doubt. `around_platform` and `around_journal`
-    put a wrapper around a part, for tests that break it. `state` is how the last life left the
-    live state, `data` the journal. The same seed and the same times give the same night.
+    put a wrapper around a part, for tests that break it. `orders` are given at these times.
+    `state` is how the last life left the live state, `data` the journal. The same seed
+    and the same times give the same night.
     """
 
     scenario: Scenario
@@ -144,6 +146,7 @@ class Night:
     doubted: frozenset[str] = frozenset()
     tokens: TokenSource | None = None
     feed: NoticeFeed | None = None
+    orders: tuple[tuple[float, Order], ...] = ()
     calendar: Calendar = field(default_factory=Calendar)
     wall: VirtualWall = field(default_factory=VirtualWall)
     around_platform: Callable[[Platform], Platform] = lambda platform: platform
@@ -328,6 +331,7 @@ class Night:
                 lambda: self.made,
                 feed,
                 Opening(self.calendar, self.wall),
+                orders=GivenOrders(self.orders),
             ),
             course=self.course,
         )

@@ -1,9 +1,10 @@
 """Parts that a night is put together from: who watches, what fails around the platform."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
+from fleetdeploy.core.orders import Order
 from fleetdeploy.core.records import Entry
 from fleetdeploy.errors import AnswerLost, NotSent, TokenRefused
 from fleetdeploy.ports import Call
@@ -61,3 +62,21 @@ class RenewedTokens:
             return
         if self.world.tokens[app_id] == token:
             self.world.issue_token(app_id, anyio.current_time())
+
+
+@dataclass
+class GivenOrders:
+    """One process's view of the orders of a run, each given at a time; as `ports.OrderFeed`."""
+
+    orders: tuple[tuple[float, Order], ...]
+    seen: int = field(default=0, init=False)
+
+    async def next(self) -> tuple[Order, ...]:
+        if self.seen == len(self.orders):
+            await anyio.sleep_forever()
+        await anyio.sleep_until(self.orders[self.seen][0])
+        now = anyio.current_time()
+        due = [order for at_s, order in self.orders if at_s <= now]
+        new = tuple(due[self.seen :])
+        self.seen = len(due)
+        return new

@@ -99,6 +99,14 @@ def test_a_called_app_that_does_nothing_gives_its_place_on() -> None:
     assert budget.after_turn("2") == ["third"]
 
 
+def test_who_is_woken_in_vain_keeps_one_place_in_the_queue() -> None:
+    budget: Budget[str] = Budget(1, state_of())
+    assert budget.take("1")
+    for app_id in "2323":
+        budget.queue(app_id, app_id)
+    assert [budget.after_turn(app_id) for app_id in "123"] == [["2"], ["3"], []]
+
+
 def test_the_higher_priority_is_called_first() -> None:
     budget: Budget[str] = Budget(1, state_of())
     assert budget.take("1")
