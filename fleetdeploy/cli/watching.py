@@ -21,9 +21,12 @@ from fleetdeploy.core.records import (
     Entry,
     OutageBegan,
     OutageEnded,
+    PauseLifted,
     RunHalted,
+    RunPaused,
     StepFailed,
     StepSucceeded,
+    WaveApproved,
 )
 from fleetdeploy.core.records import StepDoubted as Doubted
 from fleetdeploy.core.replay import RunState
@@ -51,6 +54,7 @@ class LogObserver:
             fields = record.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
             error = fields.pop("error", {})
             fields |= {name: error[name] for name in _TOLD if name in error}
+            fields |= fields.pop("asked", {})
             self._log.log(level, record.kind, seq=entry.seq, **fields)
 
     def called(self, call: Call) -> None:
@@ -89,6 +93,8 @@ def _level(record: object) -> int:
         case RunHalted() | OutageBegan() | OutageEnded():
             return logging.WARNING
         case AppFinished() | StepSucceeded() | StepFailed() | Doubted():
+            return logging.INFO
+        case RunPaused() | PauseLifted() | WaveApproved():
             return logging.INFO
         case _:
             return logging.DEBUG

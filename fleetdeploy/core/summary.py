@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.hours import openings
+from fleetdeploy.core.orders import waiting_wave
 from fleetdeploy.core.outages import Outage
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
@@ -94,6 +95,15 @@ class HaltNote(Document):
     hint: str
 
 
+class PauseNote(Document):
+    """Who paused the run, when and why."""
+
+    who: str
+    host: str
+    at: datetime
+    reason: str
+
+
 class Status(Document):
     """What `status -o json` prints. `of_run` is the run whose work this one takes back."""
 
@@ -107,6 +117,9 @@ class Status(Document):
     alive: bool
     state: str
     halted: HaltNote | None
+    paused: PauseNote | None = None
+    approval: str | None = None
+    """The wave whose gate waits for somebody's yes."""
     superseded_by: str | None
     counts: dict[Phase, int]
     calls: dict[str, int] = Field(default_factory=dict)
@@ -143,6 +156,8 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         alive=alive,
         state=describe_state(state, alive=alive),
         halted=_halt_note(state),
+        paused=_pause_note(state),
+        approval=None if state.finished else waiting_wave(plan, state),
         superseded_by=state.superseded_by,
         counts={phase: counts[phase] for phase in Phase if counts[phase]},
         calls=dict(sorted(state.calls.items())),
@@ -161,11 +176,13 @@ def describe_state(state: RunState, *, alive: bool) -> str:
     if state.finished:
         return "finished"
     if alive:
-        return "running"
+        return "paused" if state.paused is not None else "running"
     if state.header is None:
         return "never started"
     if state.halted is not None:
         return "halted"
+    if state.paused is not None:
+        return "paused"
     if state.stopped is not None:
         return _STOPPED[state.stopped.reason]
     return "interrupted"
@@ -256,10 +273,14 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
         if _all_else_is_well(state):
             return "fleetdeploy quarantine list"
         return start_command(plan)
+    if not alive and state.halted is not None and state.halted.cause in NEED_OVERRIDE:
+        return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
+    if state.paused is not None:
+        return f"fleetdeploy resume {plan.run_id}"
+    if wave := waiting_wave(plan, state):
+        return f"fleetdeploy approve {plan.run_id} {shlex.quote(wave)}"
     if alive:
         return f"fleetdeploy status {plan.run_id}"
-    if state.halted is not None and state.halted.cause in NEED_OVERRIDE:
-        return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
     if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
         return f"fleetdeploy resume {plan.run_id} --until released"
     return f"fleetdeploy resume {plan.run_id}"
@@ -333,3 +354,10 @@ def _halt_note(state: RunState) -> HaltNote | None:
     return HaltNote(
         cause=state.halted.cause, code=error.code, message=error.message, hint=error.hint
     )
+
+
+def _pause_note(state: RunState) -> PauseNote | None:
+    if state.paused is None or state.finished:
+        return None
+    asked = state.paused.asked
+    return PauseNote(who=asked.who, host=asked.host, at=asked.at, reason=asked.reason)

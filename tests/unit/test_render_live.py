@@ -9,10 +9,13 @@ from fleetdeploy.cli.render.live import LogProgress, ProgressView
 from fleetdeploy.cli.render.progress import Progress, progress_line
 from fleetdeploy.core.records import (
     AnyAppRecord,
+    Asked,
     HaltCause,
     OutageBegan,
     OutageEnded,
+    PauseLifted,
     RunHalted,
+    RunPaused,
     RunRecord,
 )
 from fleetdeploy.model import Phase, Service
@@ -20,6 +23,7 @@ from fleetdeploy.ports import Call, CallResult, Observer
 from tests.builders import (
     HOSTILE,
     NOTE,
+    START,
     blocked,
     make_entries,
     make_entry,
@@ -246,3 +250,20 @@ def test_a_terminal_that_is_gone_does_not_stop_the_run() -> None:
         view.called(call())
         play(view, *released(FIRST))
     assert progress.good == 1
+
+
+def test_a_pause_is_told_while_it_lasts_and_makes_a_line() -> None:
+    asked = Asked(order="1", at=START, who="ops", host="desk", reason="lunch")
+    clock = SetClock()
+    lines: list[str] = []
+    progress = fresh(clock)
+    view = LogProgress(progress, lines.append, clock, every_s=5.0)
+    clock.now_s += 6
+    play(view, RunPaused(asked=asked))
+    assert "paused by ops on desk (lunch)" in progress_line(progress, clock())
+    clock.now_s += 6
+    play(view, PauseLifted(asked=asked))
+    assert "paused" not in progress_line(progress, clock())
+    assert len(lines) == 2
+    resumed = Progress.of(make_state(make_plan(3), [RunPaused(asked=asked)]), 0.0)
+    assert resumed.paused == "by ops on desk (lunch)"

@@ -12,11 +12,13 @@ from fleetdeploy.cli.render.style import ANSI, PLAIN, Output, Style
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.records import (
     AnyAppRecord,
+    Asked,
     HaltCause,
     OutageBegan,
     OutageEnded,
     RunFinished,
     RunHalted,
+    RunPaused,
     RunRecord,
     RunStopped,
     StopReason,
@@ -286,3 +288,19 @@ def test_who_waits_for_a_window_is_told_and_when_it_opens() -> None:
     assert document["apps"][0]["hint"] == "release waits until 2026-11-24 14:00 UTC"
     assert status.causes == ()
     assert status.next == f"fleetdeploy resume {status.run_id}"
+
+
+def test_who_is_waited_for_is_told_in_every_form() -> None:
+    asked = Asked(order="1", at=START, who="ops\x1b[2J", host="desk", reason="a\nb")
+    plan = small_plan()
+    status = summarise(plan, make_state(plan, [RunPaused(asked=asked)]), alive=True)
+    status = status.model_copy(update={"approval": "canary"})
+    text = render_status(status, Output.TEXT, STYLE)
+    assert text.splitlines()[0].endswith("of storefront: paused")
+    assert text.splitlines()[2:4] == [
+        r"paused by ops\x1b[2J on desk since 2026-11-24 11:07:00 CST (a b)",
+        "waits for somebody to approve wave canary",
+    ]
+    markdown = render_status(status, Output.MARKDOWN, STYLE)
+    assert "\n- waits for somebody to approve wave canary\n" in markdown
+    assert "since 2026-11-24 11:07:00 CST (a b)\n" in markdown

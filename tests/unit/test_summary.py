@@ -9,17 +9,24 @@ from fleetdeploy.core.lifecycle import Event
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
+    Asked,
     ErrorNote,
     HaltCause,
+    PauseLifted,
     RunFinished,
     RunHalted,
+    RunPaused,
     RunRecord,
     RunResumed,
     RunStopped,
     StopReason,
+    WaveOpened,
+    WaveSettled,
 )
 from fleetdeploy.core.replay import RunState
+from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.core.summary import (
+    PauseNote,
     Status,
     describe_state,
     exit_code_of,
@@ -30,6 +37,7 @@ from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, Until
 from tests.unit.core_builders import (
     NOTE,
+    START,
     WRITER,
     make_plan,
     make_planned,
@@ -232,3 +240,41 @@ def test_a_released_app_is_told_as_released() -> None:
         None,
         "",
     )
+
+
+ASKED = Asked(order="1" * 32, at=START, who="ops", host="desk", reason="lunch")
+PAUSED = RunPaused(asked=ASKED)
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_paused_run_says_who_paused_it_and_how_to_go_on(*, alive: bool) -> None:
+    status = told(PAUSED, RunStopped(reason=StopReason.NO_WAIT), alive=alive)
+    assert status.state == "paused"
+    assert status.paused == PauseNote(who="ops", host="desk", at=START, reason="lunch")
+    assert status.next == "fleetdeploy resume r1"
+
+
+def test_a_pause_that_is_lifted_or_over_with_the_run_is_not_told() -> None:
+    assert told(PAUSED, PauseLifted(asked=ASKED), alive=True).paused is None
+    assert told(PAUSED, RunFinished()).paused is None
+
+
+def test_a_halt_is_told_before_a_pause() -> None:
+    status = told(PAUSED, halted(HaltCause.OPERATOR))
+    assert status.state == "halted"
+    assert "--override-halt" in status.next
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_wave_that_waits_for_approval_is_told_with_what_to_type(*, alive: bool) -> None:
+    waves = (WaveRule(name="first shops", gate="approval"), WaveRule(name="rest"))
+    plan = PLAN.model_copy(
+        update={
+            "waves": ("first shops", "rest"),
+            "rules": PLAN.rules.model_copy(update={"waves": waves}),
+        }
+    )
+    settled = (WaveOpened(wave="first shops"), WaveSettled(wave="first shops"))
+    status = summarise(plan, run(*settled), alive=alive)
+    assert status.approval == "first shops"
+    assert status.next == "fleetdeploy approve r1 'first shops'"

@@ -152,6 +152,8 @@ class ProgressView:
     def _notes(self) -> list[Text]:
         told = [*outages_of(self._progress), *self._progress.causes]
         notes = [Text(line, style="yellow", no_wrap=True) for line in told]
+        if self._progress.paused:
+            notes.append(Text(f"paused {self._progress.paused}", style="yellow"))
         if self._progress.halted:
             notes.append(Text(f"halted: {self._progress.halted}", style="red"))
         return notes
@@ -178,7 +180,7 @@ class LogProgress:
         self._every_s = every_s
         self._quiet_every_s = quiet_every_s
         self._written_s = clock()
-        self._told = dict(progress.snapshot())
+        self._told = self._picture()
 
     def recorded(self, entry: Entry) -> None:
         self._progress.recorded(entry)
@@ -193,15 +195,19 @@ class LogProgress:
         waited_s = self._clock() - self._written_s
         if waited_s < self._every_s:
             return
-        if waited_s >= self._quiet_every_s or self._progress.snapshot() != self._told:
+        if waited_s >= self._quiet_every_s or self._picture() != self._told:
             self._line()
 
     def finish(self) -> None:
         """Write the last line, if there is anything to say since the one before."""
-        if self._progress.snapshot() != self._told:
+        if self._picture() != self._told:
             self._line()
+
+    def _picture(self) -> tuple[dict[Phase, int], str]:
+        """Return what a new line would be about."""
+        return dict(self._progress.snapshot()), self._progress.paused
 
     def _line(self) -> None:
         self._written_s = self._clock()
-        self._told = dict(self._progress.snapshot())
+        self._told = self._picture()
         self._write(progress_line(self._progress, self._written_s))

@@ -15,6 +15,7 @@ from fleetdeploy.cli.render.outages import out_line
 from fleetdeploy.cli.render.safe import safe
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.lifecycle import TERMINAL, event_of, next_phase
+from fleetdeploy.core.orders import by
 from fleetdeploy.core.outages import out_now
 from fleetdeploy.core.records import (
     AnyAppRecord,
@@ -23,7 +24,9 @@ from fleetdeploy.core.records import (
     ErrorNote,
     OutageBegan,
     OutageEnded,
+    PauseLifted,
     RunHalted,
+    RunPaused,
     StepDoubted,
     StepFailed,
 )
@@ -81,6 +84,7 @@ class Progress:
     causes: deque[str] = field(default_factory=lambda: deque(maxlen=CAUSES_KEPT))
     halted: str = ""
     out: dict[Service, datetime] = field(default_factory=dict)
+    paused: str = ""
     goal: Phase = Phase.RELEASED
     _rate: Rate = field(default_factory=Rate)
 
@@ -94,6 +98,7 @@ class Progress:
     def begin(self, state: RunState) -> None:
         """Take the apps of a run in, once it is known; calls before that count too."""
         self.goal = GOALS[state.kind]
+        self.paused = _pause(state.paused) if state.paused is not None else ""
         self.phases = {app_id: app.phase for app_id, app in state.apps.items()}
         self.counts = Counter(self.phases.values())
         self.out = {service: outage.since for service, outage in out_now(state.outages).items()}
@@ -128,6 +133,10 @@ class Progress:
             self.out[record.service] = entry.at
         elif isinstance(record, OutageEnded):
             self.out.pop(record.service, None)
+        elif isinstance(record, RunPaused):
+            self.paused = _pause(record)
+        elif isinstance(record, PauseLifted):
+            self.paused = ""
 
     def _move(self, record: AnyAppRecord) -> None:
         phase = self.phases.get(record.app_id)
@@ -158,6 +167,12 @@ class Progress:
         return {phase: self.counts[phase] for phase in Phase if self.counts[phase]}
 
 
+def _pause(paused: RunPaused) -> str:
+    """Say who paused the run, and why."""
+    said = f" ({paused.asked.reason})" if paused.asked.reason else ""
+    return words(f"by {by(paused.asked)}{said}")
+
+
 def _cause(error: ErrorNote) -> str:
     said = f" ({error.msg})" if error.msg else ""
     return f"{words(f'{error.message}{said}')} [{safe(error.code)}]"
@@ -169,6 +184,8 @@ def progress_line(progress: Progress, now_s: float) -> str:
     Apps with nothing to do count as done.
     """
     parts = [*_apps_of(progress), *calls_of(progress, now_s), *outages_of(progress)]
+    if progress.paused:
+        parts.append(f"paused {progress.paused}")
     if progress.halted:
         parts.append(f"halted: {progress.halted}")
     return ", ".join([*parts, span(now_s - progress.started_s)])

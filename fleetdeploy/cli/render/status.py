@@ -72,9 +72,24 @@ def _headline(status: Status, style: Style) -> str:
     if status.halted is not None:
         lines.append(f"halted: {words(status.halted.message)} [{safe(status.halted.code)}]")
         lines += [f"  hint: {words(status.halted.hint)}"] if status.halted.hint else []
+    lines += [words(stop) for stop in _stops(status, style)]
     if status.superseded_by is not None:
         lines.append(f"its apps were taken over by run {safe(status.superseded_by)}")
     return "\n".join(lines)
+
+
+def _stops(status: Status, style: Style) -> list[str]:
+    """Say which persons the run waits for: who paused it, and who is to approve a wave."""
+    lines = []
+    if status.paused is not None:
+        paused = status.paused
+        said = f" ({paused.reason})" if paused.reason else ""
+        lines.append(
+            f"paused by {paused.who} on {paused.host} since {moment(paused.at, style)}{said}"
+        )
+    if status.approval is not None:
+        lines.append(f"waits for somebody to approve wave {status.approval}")
+    return lines
 
 
 def _subject(status: Status) -> str:
@@ -146,6 +161,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         f"# Run {code(status.run_id)}: {safe_markdown(status.state)}",
         f"{about}, {safe_markdown(when(status, style))}.",
         _markdown_halt(status.halted),
+        bullets(safe_markdown(words(stop)) for stop in _stops(status, style)),
         f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
         markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
         bullets(map(safe_markdown, waits_told(status.waits, style))) if status.waits else "",
