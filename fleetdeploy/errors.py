@@ -173,6 +173,13 @@ class OverrideNeeded(FleetError):
     exit_code = ExitCode.HALTED
 
 
+class RunIsPaused(FleetError):
+    """Somebody paused the run, and only somebody who names it ends the pause."""
+
+    code = "run.paused"
+    exit_code = ExitCode.UNFINISHED
+
+
 class IllegalTransition(FleetError):
     """An event that the table of transitions does not allow: a bug, or damage in a journal."""
 

@@ -44,13 +44,14 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "what is online already is left alone",
     ),
     ExitCode.HALTED: Meaning(
-        "halted by a budget or a shared cause, or by what the platform refuses for every app",
+        "halted by a budget, a shared cause or a person, "
+        "or by what the platform refuses for every app",
         "`status` says why; mend it and `resume`, "
-        "after a budget or a cause with `--override-halt REASON`",
+        "after a budget, a cause or a person with `--override-halt REASON`",
     ),
     ExitCode.UNFINISHED: Meaning(
-        "healthy and not finished: audits are out, a window is closed, the platform is out, or "
-        "the deadline came",
+        "healthy and not finished: audits are out, a window is closed, the platform is out, "
+        "a wave waits for its soak or a yes, somebody paused it, or the deadline came",
         "`resume` later",
     ),
     ExitCode.NO_SUCH_RUN: Meaning(

@@ -14,6 +14,7 @@ import click
 from fleetdeploy.cli.connect import Link, connect
 from fleetdeploy.cli.hearing import address_of, hearing, say_where
 from fleetdeploy.cli.options import Desk, common, going, selecting, selection
+from fleetdeploy.cli.ordering import make_order, torn_words
 from fleetdeploy.cli.planning import (
     Planned,
     Wish,
@@ -34,13 +35,16 @@ from fleetdeploy.cli.running import (
     Seat,
     Surroundings,
     Watch,
+    check_halt,
     take_new,
     take_up,
     work,
     yield_to_newer,
 )
+from fleetdeploy.cli.steering import is_paused, lift_pause
 from fleetdeploy.cli.watching import open_watcher
 from fleetdeploy.core.hours import calendar_of
+from fleetdeploy.core.orders import OrderKind
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
@@ -143,7 +147,7 @@ def run_command(
 @click.command("resume")
 @click.argument("run", required=False)
 @click.option(
-    "--override-halt", metavar="REASON", help="Go on after a halt by a budget or a cause."
+    "--override-halt", metavar="REASON", help="Go on after a halt by a budget, a cause or a person."
 )
 @going
 @common()
@@ -297,19 +301,25 @@ async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:
         rig.desk.say(f"run {seat.plan.run_id}: {len(seat.plan.apps)} apps")
         _say_hours(rig.desk, seat.plan)
         manner = rig.left(manner)
-        surroundings = Surroundings(rig.link, rig.desk.settings, rig.watch, rig.feed)
+        surroundings = Surroundings(rig.link, rig.desk.settings, rig.watch, rig.desk.say, rig.feed)
         state = await work(seat, surroundings, manner, planned.looks)
     return _ending(rig, seat, state)
 
 
 async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
     recorded = read_run(desk.state_dir.run(run_id)) if run_id else latest_unfinished(desk.state_dir)
+    named_and_paused = run_id is not None and is_paused(recorded)
+    if named_and_paused and recorded.alive and manner == Manner():
+        return Ending(await lift_pause(desk, recorded), ExitCode.OK)
     recorded = await yield_to_newer(desk.state_dir, recorded)
     if recorded.state.finished:
         status = summarise(recorded.plan, recorded.state, alive=recorded.alive)
         desk.say(f"run {status.run_id} is finished: there is nothing to resume")
         text = render_status(status, desk.output, desk.style)
         return Ending(text, exit_code_of(recorded.state))
+    if named_and_paused and not recorded.alive:
+        check_halt(recorded.run, recorded.state, manner)
+        recorded.run.orders.append(make_order(OrderKind.LIFT, ""))
     act = partial(_go_on, recorded, manner)
     return await _in_rig_that_hears(desk, recorded.plan.rules, manner, act)
 
@@ -318,12 +328,9 @@ async def _go_on(recorded: Recorded, manner: Manner, rig: Rig) -> Ending:
     desk = rig.desk
     async with take_up(desk.state_dir, recorded, manner) as seat:
         if seat.torn_bytes:
-            desk.say(
-                f"warning: {seat.run.journal_path} ended in a torn write; "
-                f"{seat.torn_bytes} bytes were cut off, nothing that was reported is lost"
-            )
+            desk.say(torn_words(seat.run, seat.torn_bytes))
         _say_hours(desk, seat.plan)
-        surroundings = Surroundings(rig.link, desk.settings, rig.watch, rig.feed)
+        surroundings = Surroundings(rig.link, desk.settings, rig.watch, desk.say, rig.feed)
         state = await work(seat, surroundings, manner)
     return _ending(rig, seat, state)
 

@@ -1,16 +1,18 @@
 """A run in this process: locks and journal around the engine, and what it takes over."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 
 from fleetdeploy.cli.connect import Link
+from fleetdeploy.cli.ordering import take_orders
 from fleetdeploy.cli.planning import Planned, policy_of
 from fleetdeploy.cli.process import Interrupts, SystemClock, this_holder, this_writer
 from fleetdeploy.cli.settings import Settings
 from fleetdeploy.cli.watching import Watcher
 from fleetdeploy.core.hours import calendar_of
+from fleetdeploy.core.orders import by
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.quarantine import Quarantine
@@ -20,7 +22,7 @@ from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.opening import Opening
 from fleetdeploy.engine.run import Gauges, Looks, Rollout, RunOptions
 from fleetdeploy.engine.steering import Steering
-from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunLocked
+from fleetdeploy.errors import OverrideNeeded, PlanMismatch, RunIsPaused, RunLocked
 from fleetdeploy.model import Until
 from fleetdeploy.ports import Journal, NoticeFeed
 from fleetdeploy.receiver.limits import Address
@@ -34,6 +36,7 @@ from fleetdeploy.storage.archive import (
     supersede,
 )
 from fleetdeploy.storage.locks import Holder
+from fleetdeploy.storage.orders_file import OrdersFeed
 from fleetdeploy.storage.quarantine_file import change_quarantine
 from fleetdeploy.storage.run_dir import RunDir, StateDir
 
@@ -88,7 +91,7 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
         journal, _ = run.open_journal(SystemClock())
         held.callback(journal.close)
         state = fold(plan, (), str(run.journal_path))
-        state.apply(await journal.append(_header(plan, plan.until)))
+        state.apply(await journal.append(_header(plan, None)))
         for older in planned.before.unfinished:
             await supersede(older, plan.run_id, app_ids, SystemClock(), holder)
         yield Seat(run, plan, state, journal, 0)
@@ -112,7 +115,8 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
     """Hold a run that some process left, and record that it goes on.
 
     Raises `RunLocked` if it is alive or another live run works on one of its apps,
-    `OverrideNeeded` if it was halted by its budget and no reason is given, `JournalDamaged`.
+    `OverrideNeeded` if it was halted by our own choice and no reason is given, `RunIsPaused`,
+    `JournalDamaged`. What was ordered while nobody worked on it is taken in first.
     """
     holder = this_holder()
     with ExitStack() as held:
@@ -122,8 +126,14 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
             held.callback(journal.close)
             state = fold(recorded.plan, contents.entries, str(recorded.run.journal_path))
             check_no_live_run(state_dir, open_apps(state), own=recorded.run.run_id)
-            _check_halt(recorded, state, manner)
-        await _say_we_go_on(journal, recorded.plan, state, manner)
+        if state.header is None:
+            # It was killed before its first record, so there is nothing to judge an order by yet.
+            state.apply(await journal.append(_header(recorded.plan, manner.until)))
+        else:
+            last_order = await take_orders(recorded.run, recorded.plan, state, journal)
+            check_halt(recorded.run, state, manner)
+            _check_pause(recorded.run, state)
+            state.apply(await journal.append(_going_on(state, manner, last_order)))
         if not state.waves_opened:
             await _close_older(state_dir, recorded, holder)
         yield Seat(recorded.run, recorded.plan, state, journal, contents.torn_bytes)
@@ -131,11 +141,15 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a run works with: the platform, the settings, who looks on, and notices if it waits."""
+    """What a run works with: the platform, the settings, who looks on, and notices if it waits.
+
+    `say` is told of trouble that stops nothing.
+    """
 
     link: Link
     settings: Settings
     watch: Watch
+    say: Callable[[str], None]
     feed: NoticeFeed | None = None
 
 
@@ -174,6 +188,7 @@ async def work(
             lambda: link.counts,
             surroundings.feed,
             Opening(calendar_of(rules), SystemClock()),
+            OrdersFeed(seat.run.orders, surroundings.say),
         ),
         course=seat.plan.course(),
     )
@@ -181,29 +196,25 @@ async def work(
     return await rollout.work(looks)
 
 
-def _header(plan: Plan, until: Until) -> RunStarted:
+def _header(plan: Plan, until: Until | None) -> RunStarted:
     return RunStarted(
         run_id=plan.run_id,
         run_kind=plan.run_kind,
         plan_digest=plan.digest,
         manifest_name=plan.manifest.name,
         manifest_digest=plan.manifest.digest,
-        until=until,
+        until=until or plan.until,
         writer=this_writer(),
     )
 
 
-async def _say_we_go_on(journal: Journal, plan: Plan, state: RunState, manner: Manner) -> None:
-    """Write the record of a resume; a run killed before its header begins with it."""
-    if state.header is None:
-        state.apply(await journal.append(_header(plan, manner.until or plan.until)))
-        return
-    record = RunResumed(
+def _going_on(state: RunState, manner: Manner, last_order: str | None) -> RunResumed:
+    return RunResumed(
         until=manner.until or state.until,
         writer=this_writer(),
         override_reason=manner.override_reason,
+        last_order=last_order,
     )
-    state.apply(await journal.append(record))
 
 
 async def _close_older(state_dir: StateDir, recorded: Recorded, holder: Holder) -> None:
@@ -213,13 +224,25 @@ async def _close_older(state_dir: StateDir, recorded: Recorded, holder: Holder) 
         await supersede(older, recorded.run.run_id, app_ids, SystemClock(), holder)
 
 
-def _check_halt(recorded: Recorded, state: RunState, manner: Manner) -> None:
+def check_halt(run: RunDir, state: RunState, manner: Manner) -> None:
+    """Raise `OverrideNeeded` if the run was halted and nobody says why it may go on."""
     halted = state.halted
     if halted is None or halted.cause not in NEED_OVERRIDE or manner.override_reason:
         return
     raise OverrideNeeded(
-        f"run {recorded.run.run_id} was halted: {halted.error.message}",
-        hint=f'fleetdeploy resume {recorded.run.run_id} --override-halt "REASON"',
+        f"run {run.run_id} was halted: {halted.error.message}",
+        hint=f'fleetdeploy resume {run.run_id} --override-halt "REASON"',
+    )
+
+
+def _check_pause(run: RunDir, state: RunState) -> None:
+    if state.paused is None:
+        return
+    asked = state.paused.asked
+    said = f" ({asked.reason})" if asked.reason else ""
+    raise RunIsPaused(
+        f"run {run.run_id} was paused by {by(asked)}, {asked.at:%Y-%m-%d %H:%M} UTC{said}",
+        hint=f"to go on: fleetdeploy resume {run.run_id}",
     )
 
 

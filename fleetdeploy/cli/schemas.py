@@ -21,6 +21,7 @@ from fleetdeploy.cli.render.problems import ErrorDocument, Problems
 from fleetdeploy.cli.render.pushes import Pushes
 from fleetdeploy.cli.render.quarantine import QuarantineChange, QuarantineList
 from fleetdeploy.cli.render.report import Report
+from fleetdeploy.cli.render.steered import Steered
 from fleetdeploy.cli.render.validated import Validated
 from fleetdeploy.core.diagnosis import Diagnosis
 from fleetdeploy.core.manifest import manifest_schema
@@ -67,6 +68,7 @@ SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
     "report": _of(Report, "fleetdeploy report"),
     "history": _of(History, "fleetdeploy history"),
     "explain": _of(Story, "fleetdeploy explain"),
+    "steering": _of(Steered, "fleetdeploy pause, approve and halt"),
     "packages": _of(Packages, "fleetdeploy packages"),
     "listen": _of(Pushes, "fleetdeploy listen"),
     "auth-list": _of(CredentialList, "fleetdeploy auth list"),

@@ -268,11 +268,7 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.header is None and not alive:
         return start_command(plan)
     if state.finished:
-        if exit_code_of(state) is ExitCode.OK or _no_use_again(plan, state):
-            return f"fleetdeploy report {plan.run_id}"
-        if _all_else_is_well(state):
-            return "fleetdeploy quarantine list"
-        return start_command(plan)
+        return _next_after_end(plan, state)
     if not alive and state.halted is not None and state.halted.cause in NEED_OVERRIDE:
         return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
     if state.paused is not None:
@@ -289,6 +285,12 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
 def _all_else_is_well(state: RunState) -> bool:
     """Whether nobody but those in quarantine is not where it should be."""
     return all(app.outcome in SUCCESSES or is_set_aside(app.error) for app in state.apps.values())
+
+
+def _next_after_end(plan: Plan, state: RunState) -> str:
+    if exit_code_of(state) is ExitCode.OK or _no_use_again(plan, state):
+        return f"fleetdeploy report {plan.run_id}"
+    return "fleetdeploy quarantine list" if _all_else_is_well(state) else start_command(plan)
 
 
 def _no_use_again(plan: Plan, state: RunState) -> bool:

@@ -385,7 +385,9 @@ class Stage:
 
     def lines(self) -> int:
         """Count what all journals say so far."""
-        return sum(path.read_bytes().count(b"\n") for path in self.state.glob("runs/*/*.jsonl"))
+        return sum(
+            path.read_bytes().count(b"\n") for path in self.state.glob("runs/*/journal.jsonl")
+        )
 
     def records(self, run_id: str = "*") -> list[Document]:
         """Return the whole lines of a run's journal, or of all."""
