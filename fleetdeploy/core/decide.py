@@ -21,6 +21,7 @@ The plan makes its prediction with the same function, so that plan and run agree
 from collections.abc import Callable, Mapping
 
 from fleetdeploy.core import endings, sightings
+from fleetdeploy.core.app_state import AppState, is_resting
 from fleetdeploy.core.case import Case
 from fleetdeploy.core.decide_foreign import (
     back_to_ours,
@@ -45,7 +46,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState, is_resting
 from fleetdeploy.core.settling import (
     AUDIT,
     PACKAGE,

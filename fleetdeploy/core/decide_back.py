@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fleetdeploy.core import endings, sightings
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import Confirm, Decision, Note, Policy, Sight
 from fleetdeploy.core.records import FoundStage, PackageFound, StepStarted, StepSucceeded
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.set_aside import leave_alone
 from fleetdeploy.core.settling import (
     PACKAGE,

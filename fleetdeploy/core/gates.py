@@ -14,9 +14,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from fleetdeploy.core.app_state import AppState, is_resting
 from fleetdeploy.core.endings import NOT_APPROVED, SUPERSEDED, WAVE_IN_VAIN
 from fleetdeploy.core.records import ErrorNote
-from fleetdeploy.core.replay import AppState, RunState, is_resting
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules, WaveRule
 from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.model import Phase, RunKind, Until

@@ -5,8 +5,9 @@ Decides nothing: the engine asks the calendar before each effect.
 
 from datetime import datetime
 
+from fleetdeploy.core.app_state import is_resting
 from fleetdeploy.core.plan import Plan, PlannedApp
-from fleetdeploy.core.replay import RunState, is_resting
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
 from fleetdeploy.core.windows import Calendar, Freeze, Hours, parse_window, parse_zone
 from fleetdeploy.errors import UsageInvalid

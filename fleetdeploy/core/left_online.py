@@ -9,9 +9,9 @@ mostly says it all. Older ones are asked only where a plan comes from before the
 
 from dataclasses import dataclass, field
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.plan import PlannedApp
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.model import Phase, RunKind, Step
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Literal
 from pydantic import Field
 
 from fleetdeploy.core import sightings
+from fleetdeploy.core.app_state import AppState, advance, step_of
 from fleetdeploy.core.causes import Cause
 from fleetdeploy.core.comparison import History, changed, unknown, upload_reason
 from fleetdeploy.core.decide import decide
@@ -31,7 +32,7 @@ from fleetdeploy.core.decisions import (
 from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.gates import Course, course_of
 from fleetdeploy.core.records import AppFinished, ErrorNote
-from fleetdeploy.core.replay import AppState, RunState, advance, step_of
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import LATER_RULES, ForeignPackage, RunRules, Value
 from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import SoFar

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fleetdeploy.core import endings, sightings
+from fleetdeploy.core.app_state import AppState, advance, step_of
 from fleetdeploy.core.decide_back import decide_back
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Decision, Do, Note, Policy, Sight
 from fleetdeploy.core.lifecycle import FIRST_STEP
@@ -21,7 +22,7 @@ from fleetdeploy.core.plan import (
     planned_from,
 )
 from fleetdeploy.core.records import ErrorNote
-from fleetdeploy.core.replay import AppState, RunState, advance, step_of
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules, WaveRule, with_budgets
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.model import Outcome, Package, Phase, RunKind, Step

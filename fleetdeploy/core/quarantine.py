@@ -15,11 +15,12 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.diagnosis import AppCheckup, State
 from fleetdeploy.core.endings import CONSENT_NEEDED, QUARANTINED
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote, planned_from
 from fleetdeploy.core.records import ErrorNote
-from fleetdeploy.core.replay import AppState, RunState
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.set_aside import SetAside, is_set_aside, leave_alone
 from fleetdeploy.core.targets import Target
 from fleetdeploy.model import Outcome, RunKind

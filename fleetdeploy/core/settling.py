@@ -7,6 +7,7 @@ functions turn what they find into decisions that all kinds of run share.
 from dataclasses import dataclass
 
 from fleetdeploy.core import endings
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Sight
 from fleetdeploy.core.records import (
     AppFinished,
@@ -15,7 +16,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.model import Outcome, Package, PackageStatus
 
 PACKAGE = "package"

@@ -8,13 +8,14 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.app_state import AppState, step_of
 from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.hours import openings
 from fleetdeploy.core.orders import waiting_wave
 from fleetdeploy.core.outages import Outage
 from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
-from fleetdeploy.core.replay import SUCCESSES, AppState, RunState, step_of
+from fleetdeploy.core.replay import SUCCESSES, RunState
 from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Service, Step

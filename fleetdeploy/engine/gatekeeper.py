@@ -10,6 +10,7 @@ from typing import assert_never
 
 import anyio
 
+from fleetdeploy.core.app_state import is_resting
 from fleetdeploy.core.gates import (
     AllOpen,
     AwaitApproval,
@@ -23,7 +24,6 @@ from fleetdeploy.core.gates import (
     next_move,
 )
 from fleetdeploy.core.records import HaltCause, WaveOpened, WaveSettled
-from fleetdeploy.core.replay import is_resting
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.ports import WallClock

@@ -7,6 +7,7 @@ from typing import assert_never
 
 import anyio
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.lifecycle import SENT
@@ -21,7 +22,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.flight import Flight

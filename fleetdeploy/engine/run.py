@@ -10,11 +10,12 @@ from random import Random
 
 import anyio
 
+from fleetdeploy.core.app_state import is_resting
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.gates import Course, in_order
 from fleetdeploy.core.polling import PollSchedule
 from fleetdeploy.core.records import RunFinished, RunStopped, StopReason
-from fleetdeploy.core.replay import RunState, is_resting
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.clearance import Budget, Clearance

@@ -7,6 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from fleetdeploy.core.app_state import AppState, advance
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import (
     NOTES_MAX,
@@ -21,7 +22,6 @@ from fleetdeploy.core.decisions import (
 )
 from fleetdeploy.core.lifecycle import TERMINAL
 from fleetdeploy.core.records import StepFailed, StepStarted
-from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.model import Bundle, Package, PackageStatus, Phase, Step, Until, UploadStatus
 from tests.unit.core_builders import (
     NOTE,

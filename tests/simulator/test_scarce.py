@@ -6,8 +6,8 @@ from dataclasses import replace
 import anyio
 import pytest
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.records import RunHalted, StepStarted, StopReason
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.windows import Calendar, Hours, parse_window
 from fleetdeploy.errors import FleetRefused, PlatformError, RequestRefused
 from fleetdeploy.model import AuditQuota, Phase, Step

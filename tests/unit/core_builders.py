@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.lifecycle import SENT, STEP_OF, Event
 from fleetdeploy.core.plan import (
@@ -28,7 +29,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
     Writer,
 )
-from fleetdeploy.core.replay import AppState, RunState
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
 from fleetdeploy.core.targets import Target
 from fleetdeploy.model import (

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fleetdeploy.core import endings
+from fleetdeploy.core.app_state import AppState, advance
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Rest, Sight
 from fleetdeploy.core.records import (
@@ -16,7 +17,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.core.targets import Target
 from fleetdeploy.model import Bundle, Outcome, Package, Phase, Step, Until
 from tests.unit.core_builders import (

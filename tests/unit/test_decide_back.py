@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from fleetdeploy.core.app_state import AppState, advance
 from fleetdeploy.core.decide_back import decide_back
 from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Sight
 from fleetdeploy.core.lifecycle import TERMINAL
@@ -17,7 +18,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.model import Outcome, Package, PackageStatus, Phase, RunKind, Step
 from tests.unit.core_builders import APP, NOTE, OTHERS, make_app, make_row, make_target

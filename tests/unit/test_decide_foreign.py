@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from fleetdeploy.core.app_state import AppState, advance
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decide_foreign import OBSTACLES_MAX
 from fleetdeploy.core.decisions import Confirm, Decision, Do, Note, Policy, Poll, Sight
@@ -18,7 +19,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.core.targets import Target
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, Package, Phase, RunKind, Step, Until

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.left_online import Trail, followed
 from fleetdeploy.core.plan import OnlineNote, PlannedApp
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.targets import Undo
 from fleetdeploy.model import Phase, RunKind, Step
 from tests.builders import make_planned

@@ -9,6 +9,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from fleetdeploy.core.app_state import AppState, advance
 from fleetdeploy.core.comparison import Past
 from fleetdeploy.core.decide import decide
 from fleetdeploy.core.decisions import NOTES_MAX, Confirm, Do, Note, Policy, Poll, Rest, Sight
@@ -26,7 +27,6 @@ from fleetdeploy.core.plan import (
     seal,
 )
 from fleetdeploy.core.records import ErrorNote
-from fleetdeploy.core.replay import AppState, advance
 from fleetdeploy.core.rules import FreezeRule
 from fleetdeploy.errors import PlanMismatch
 from fleetdeploy.model import Bundle, Package, Step, Until

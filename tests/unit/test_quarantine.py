@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from fleetdeploy.core.app_checks import APP_CHECKS
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import Do, Note, Policy, Sight
 from fleetdeploy.core.diagnosis import AppCheckup, Check, State, fine
@@ -32,7 +33,7 @@ from fleetdeploy.core.records import (
     WaveOpened,
     WaveSettled,
 )
-from fleetdeploy.core.replay import AppState, RunState, replay
+from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.set_aside import SetAside, leave_alone
 from fleetdeploy.core.so_far import SoFar
 from fleetdeploy.core.summary import exit_code_of, summarise

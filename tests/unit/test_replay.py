@@ -5,6 +5,7 @@ from copy import deepcopy
 
 import pytest
 
+from fleetdeploy.core.app_state import AppState, advance, is_resting, step_of
 from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.lifecycle import Event
 from fleetdeploy.core.records import (
@@ -26,14 +27,7 @@ from fleetdeploy.core.records import (
     StopReason,
     WaveOpened,
 )
-from fleetdeploy.core.replay import (
-    AppState,
-    RunState,
-    advance,
-    is_resting,
-    replay,
-    step_of,
-)
+from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, Phase, Step, Until
 from tests.unit.core_builders import (

@@ -19,6 +19,7 @@ from fleetdeploy.cli.render.plan import why
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import day_of, time_of_day
+from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.plan import PlannedApp
 from fleetdeploy.core.records import (
     AnyAppRecord,
@@ -47,7 +48,6 @@ from fleetdeploy.core.records import (
     WaveOpened,
     WaveSettled,
 )
-from fleetdeploy.core.replay import AppState
 from fleetdeploy.core.summary import SCHEMA_VERSION, AppError, Document
 from fleetdeploy.model import Outcome, Phase, RunKind, Step
 
