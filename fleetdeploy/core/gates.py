@@ -169,9 +169,9 @@ def _between(course: Course, state: RunState, now: datetime, index: int) -> Move
     if settled_at is None:
         return Settle(rule.name)
     past = course.past.get(rule.name, WavePast())
+    if past.passed and not _moved(apps):
+        return Open(following)
     if not _touched(apps):
-        if past.passed:
-            return Open(following)
         settled_at = past.settled_at or settled_at
     if _in_vain(course, state, rule.name):
         return HaltAt(rule.name, WAVE_IN_VAIN.note(_vain_words(rule.name, apps)))
@@ -213,6 +213,11 @@ def _in_vain(course: Course, state: RunState, wave: str) -> bool:
 
 def _succeeded(app: AppState, state: RunState) -> bool:
     return app.phase is Phase.RELEASED or is_resting(app, state.until)
+
+
+def _moved(apps: Iterable[AppState]) -> list[AppState]:
+    """Return the apps for which this run found out anything new: what is blocked says nothing."""
+    return [app for app in _touched(apps) if app.phase is not Phase.BLOCKED]
 
 
 def _touched(apps: Iterable[AppState]) -> list[AppState]:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.app_state import AppState, step_of
 from fleetdeploy.core.endings import QUARANTINED
+from fleetdeploy.core.gates import Soak, next_move
 from fleetdeploy.core.hours import openings
 from fleetdeploy.core.orders import waiting_wave
 from fleetdeploy.core.outages import Outage
@@ -105,6 +106,13 @@ class PauseNote(Document):
     reason: str
 
 
+class SoakNote(Document):
+    """A wave that is done and watched for a while before the next one may open."""
+
+    wave: str
+    until: datetime
+
+
 class Status(Document):
     """What `status -o json` prints. `of_run` is the run whose work this one takes back."""
 
@@ -121,6 +129,7 @@ class Status(Document):
     paused: PauseNote | None = None
     approval: str | None = None
     """The wave whose gate waits for somebody's yes."""
+    soaking: SoakNote | None = None
     superseded_by: str | None
     counts: dict[Phase, int]
     calls: dict[str, int] = Field(default_factory=dict)
@@ -138,7 +147,8 @@ class Status(Document):
 def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None = None) -> Status:
     """Tell a run. `alive` says whether a process works on it right now.
 
-    With `now` it is also told which apps wait for a window, as far as the journal knows.
+    With `now` it is also told which apps wait for a window, and which wave soaks, as far as the
+    journal knows.
     """
     opens = openings(plan, state, now) if now else {}
     kind = plan.run_kind
@@ -159,6 +169,7 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         halted=_halt_note(state),
         paused=_pause_note(state),
         approval=None if state.finished else waiting_wave(plan, state),
+        soaking=_soak_note(plan, state, now) if now else None,
         superseded_by=state.superseded_by,
         counts={phase: counts[phase] for phase in Phase if counts[phase]},
         calls=dict(sorted(state.calls.items())),
@@ -357,6 +368,13 @@ def _halt_note(state: RunState) -> HaltNote | None:
     return HaltNote(
         cause=state.halted.cause, code=error.code, message=error.message, hint=error.hint
     )
+
+
+def _soak_note(plan: Plan, state: RunState, now: datetime) -> SoakNote | None:
+    if state.finished or state.header is None:
+        return None
+    move = next_move(plan.course(), state, now)
+    return SoakNote(wave=move.wave, until=move.until) if isinstance(move, Soak) else None
 
 
 def _pause_note(state: RunState) -> PauseNote | None:

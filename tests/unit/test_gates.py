@@ -198,6 +198,13 @@ def test_a_wave_that_an_earlier_run_passed_and_this_one_finds_unchanged_holds_no
     assert move(gated, *unchanged) == Open("early")
 
 
+def test_a_wave_that_was_passed_is_not_in_vain_for_what_is_still_blocked_in_it() -> None:
+    passed = course(past=WavePast(START - HOUR, passed=True), gate="approval")
+    again: Said = [OPENED, *ended("1"), *ended("2", outcome=Outcome.BLOCKED), SETTLED]
+    assert move(passed, *again) == Open("early")
+    assert isinstance(move(course(), *again), HaltAt)
+
+
 def test_a_wave_that_was_passed_is_held_back_again_once_something_changes_in_it() -> None:
     gated = course(past=WavePast(START - HOUR, passed=True), gate="approval")
     assert move(gated, OPENED, *ended("1"), *released("2"), SETTLED) == AwaitApproval(

@@ -23,7 +23,7 @@ from fleetdeploy.core.records import (
     RunStopped,
     StopReason,
 )
-from fleetdeploy.core.summary import Status, summarise
+from fleetdeploy.core.summary import SoakNote, Status, summarise
 from fleetdeploy.model import Service
 from tests.builders import (
     NOTE,
@@ -294,11 +294,13 @@ def test_who_is_waited_for_is_told_in_every_form() -> None:
     asked = Asked(order="1", at=START, who="ops\x1b[2J", host="desk", reason="a\nb")
     plan = small_plan()
     status = summarise(plan, make_state(plan, [RunPaused(asked=asked)]), alive=True)
-    status = status.model_copy(update={"approval": "canary"})
+    soaking = SoakNote(wave="early", until=START)
+    status = status.model_copy(update={"approval": "canary", "soaking": soaking})
     text = render_status(status, Output.TEXT, STYLE)
     assert text.splitlines()[0].endswith("of storefront: paused")
-    assert text.splitlines()[2:4] == [
+    assert text.splitlines()[2:5] == [
         r"paused by ops\x1b[2J on desk since 2026-11-24 11:07:00 CST (a b)",
+        "wave early soaks until 2026-11-24 11:07:00 CST; then the next one may open",
         "waits for somebody to approve wave canary",
     ]
     markdown = render_status(status, Output.MARKDOWN, STYLE)

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from datetime import timedelta
 
 import pytest
 
@@ -45,6 +46,7 @@ from tests.unit.core_builders import (
     state_of,
 )
 
+HOUR = timedelta(hours=1)
 PLAN = make_plan(*(make_planned(str(number)) for number in range(1, 5)))
 
 UPLOADED = (Event.UPLOAD_STARTED, Event.UPLOAD_SUCCEEDED, Event.AWAIT_UPLOAD_SUCCEEDED)
@@ -278,3 +280,20 @@ def test_a_wave_that_waits_for_approval_is_told_with_what_to_type(*, alive: bool
     status = summarise(plan, run(*settled), alive=alive)
     assert status.approval == "first shops"
     assert status.next == "fleetdeploy approve r1 'first shops'"
+
+
+def test_a_wave_that_soaks_is_told_with_the_time_at_which_it_has() -> None:
+    waves = (WaveRule(name="first", soak_s=3600.0), WaveRule(name="rest"))
+    apps = tuple(
+        app.model_copy(update={"wave": "first" if app is PLAN.apps[0] else "rest"})
+        for app in PLAN.apps
+    )
+    rules = PLAN.rules.model_copy(update={"waves": waves})
+    plan = PLAN.model_copy(update={"rules": rules, "apps": apps})
+    end = AppFinished(app_id=apps[0].app_id, outcome=Outcome.UNCHANGED)
+    state = run(WaveOpened(wave="first"), end, WaveSettled(wave="first"))
+    soaking = summarise(plan, state, alive=False, now=START).soaking
+    assert soaking is not None
+    assert (soaking.wave, soaking.until - state.waves_settled["first"]) == ("first", HOUR)
+    later = summarise(plan, state, alive=False, now=START + 2 * HOUR)
+    assert later.soaking is None

@@ -79,7 +79,7 @@ def _headline(status: Status, style: Style) -> str:
 
 
 def _stops(status: Status, style: Style) -> list[str]:
-    """Say which persons the run waits for: who paused it, and who is to approve a wave."""
+    """Say what holds the whole run: who paused it, a soak, and who is to approve a wave."""
     lines = []
     if status.paused is not None:
         paused = status.paused
@@ -87,6 +87,9 @@ def _stops(status: Status, style: Style) -> list[str]:
         lines.append(
             f"paused by {paused.who} on {paused.host} since {moment(paused.at, style)}{said}"
         )
+    if status.soaking is not None:
+        until = moment(status.soaking.until, style)
+        lines.append(f"wave {status.soaking.wave} soaks until {until}; then the next one may open")
     if status.approval is not None:
         lines.append(f"waits for somebody to approve wave {status.approval}")
     return lines
