@@ -52,9 +52,13 @@ def who() -> str:
         return str(os.getuid())
 
 
-def this_writer() -> Writer:
+def this_writer(place: str = "") -> Writer:
     return Writer(
-        host=socket.gethostname(), pid=os.getpid(), who=who(), tool_version=tool_version()
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        who=who(),
+        tool_version=tool_version(),
+        place=place,
     )
 
 

@@ -91,7 +91,7 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
         journal, _ = run.open_journal(SystemClock())
         held.callback(journal.close)
         state = fold(plan, (), str(run.journal_path))
-        state.apply(await journal.append(_header(plan, None)))
+        state.apply(await journal.append(_header(run, plan, None)))
         for older in planned.before.unfinished:
             await supersede(older, plan.run_id, app_ids, SystemClock(), holder)
         yield Seat(run, plan, state, journal, 0)
@@ -128,12 +128,12 @@ async def take_up(state_dir: StateDir, recorded: Recorded, manner: Manner) -> As
             check_no_live_run(state_dir, open_apps(state), own=recorded.run.run_id)
         if state.header is None:
             # It was killed before its first record, so there is nothing to judge an order by yet.
-            state.apply(await journal.append(_header(recorded.plan, manner.until)))
+            state.apply(await journal.append(_header(recorded.run, recorded.plan, manner.until)))
         else:
             last_order = await take_orders(recorded.run, recorded.plan, state, journal)
             check_halt(recorded.run, state, manner)
             _check_pause(recorded.run, state)
-            state.apply(await journal.append(_going_on(state, manner, last_order)))
+            state.apply(await journal.append(_going_on(recorded.run, state, manner, last_order)))
         if not state.waves_opened:
             await _close_older(state_dir, recorded, holder)
         yield Seat(recorded.run, recorded.plan, state, journal, contents.torn_bytes)
@@ -196,7 +196,7 @@ async def work(
     return await rollout.work(looks)
 
 
-def _header(plan: Plan, until: Until | None) -> RunStarted:
+def _header(run: RunDir, plan: Plan, until: Until | None) -> RunStarted:
     return RunStarted(
         run_id=plan.run_id,
         run_kind=plan.run_kind,
@@ -204,14 +204,16 @@ def _header(plan: Plan, until: Until | None) -> RunStarted:
         manifest_name=plan.manifest.name,
         manifest_digest=plan.manifest.digest,
         until=until or plan.until,
-        writer=this_writer(),
+        writer=this_writer(run.place()),
     )
 
 
-def _going_on(state: RunState, manner: Manner, last_order: str | None) -> RunResumed:
+def _going_on(run: RunDir, state: RunState, manner: Manner, last_order: str | None) -> RunResumed:
+    place = run.place()
     return RunResumed(
         until=manner.until or state.until,
-        writer=this_writer(),
+        writer=this_writer(place),
+        moved=state.is_elsewhere(place),
         override_reason=manner.override_reason,
         last_order=last_order,
     )

@@ -36,12 +36,16 @@ class ErrorNote(Record):
 
 
 class Writer(Record):
-    """Which process writes: for people, and for the message of a lock."""
+    """Which process writes: for people, and for the message of a lock.
+
+    `place` tells the run's directory from a copy of it; empty where nobody knows.
+    """
 
     host: str
     pid: int
     who: str
     tool_version: str
+    place: str = ""
 
 
 class Asked(Record):
@@ -80,6 +84,7 @@ class RunResumed(Record):
     until: Until
     writer: Writer
     override_reason: str | None = None
+    moved: bool = False
     last_order: str | None = None
 
 

@@ -12,7 +12,7 @@ refuse it again when it is read.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, assert_never
 
@@ -63,6 +63,7 @@ class RunState:
     apps: dict[str, AppState]
     header: RunStarted | None = None
     until: Until = Until.RELEASED
+    place: str = ""
     started_at: datetime | None = None
     finished_at: datetime | None = None
     superseded_by: str | None = None
@@ -110,6 +111,10 @@ class RunState:
     @property
     def finished(self) -> bool:
         return self.finished_at is not None
+
+    def is_elsewhere(self, place: str) -> bool:
+        """Whether a directory is a copy of the one that was written to; False where unknown."""
+        return bool(self.place and place) and self.place != place
 
     def check(self, record: RunRecord | AnyAppRecord) -> None:
         """Raise `IllegalTransition` if `apply` would refuse this record as the next one."""
@@ -170,6 +175,7 @@ class RunState:
         match record:
             case RunStarted():
                 self.header, self.until, self.started_at = record, record.until, at
+                self.place = record.writer.place
             case RunResumed():
                 self._resume(record)
             case RunStopped():
@@ -208,8 +214,12 @@ class RunState:
                 assert_never(record)
 
     def _resume(self, record: RunResumed) -> None:
-        self.until = record.until
+        self.until, self.place = record.until, record.writer.place
         self.resumes += 1
+        if record.moved:
+            self.apps = {
+                app_id: replace(app, in_doubt_before=True) for app_id, app in self.apps.items()
+            }
         if record.last_order is not None:
             self.orders.add(record.last_order)
         halted = self.halted

@@ -184,7 +184,7 @@ def look_back(
         if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
             open_runs.append(recorded)
         # Only the newest run that knows an app can have left it in doubt: it settled the others.
-        doubted |= unseen & _doubted(recorded.state)
+        doubted |= unseen & _doubted(recorded)
         unseen -= recorded.state.apps.keys()
         _remember(history, recorded.plan, wanted)
         causes = _causes(recorded.state) | causes
@@ -212,8 +212,14 @@ def open_apps(state: RunState) -> set[str]:
     return {app.app_id for app in state.apps.values() if not app.terminal}
 
 
-def _doubted(state: RunState) -> set[str]:
-    """Return the apps whose last step may not show yet, inherited doubt included."""
+def _doubted(recorded: Recorded) -> set[str]:
+    """Return the apps whose last step may not show yet, inherited doubt included.
+
+    A copy of a run may lack whatever was sent last.
+    """
+    state = recorded.state
+    if state.is_elsewhere(recorded.run.place()):
+        return set(state.apps)
     return {app.app_id for app in state.apps.values() if app.unsettled}
 
 

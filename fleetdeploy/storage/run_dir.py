@@ -58,6 +58,14 @@ class RunDir:
         self.orders = OrdersFile(path / "orders.jsonl")
         self._lock_path = path / "lock"
 
+    def place(self) -> str:
+        """Return what tells this directory from every copy of it: its device and inode."""
+        try:
+            told = self.path.stat()
+        except OSError as error:
+            raise unusable("read", self.path, error) from error
+        return f"{told.st_dev:x}-{told.st_ino:x}"
+
     def plan_bytes(self) -> bytes:
         """Return the plan that the run was started with, as it was written."""
         try:

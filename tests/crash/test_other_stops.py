@@ -10,7 +10,7 @@ import pytest
 
 from tests.crash.mortal import CLOCK_AHEAD_S
 from tests.crash.ordeal import MORTAL
-from tests.e2e.stage import Result, Stage, assert_calm, open_stage
+from tests.e2e.stage import TIME_SCALE, Result, Stage, assert_calm, open_stage
 from tests.e2e.test_disk import tiny_file_system
 from tests.e2e.test_kills import check_all_released, killed_after
 
@@ -118,3 +118,18 @@ def test_a_copy_made_while_a_run_was_alive_goes_on_once_the_run_is_dead(tmp_path
         command.until(lambda: stage.lines() >= behind + 12)
         command.kill()
         check_all_released(stage, stage.run("resume", STATE_DIR=str(copied)))
+
+
+def test_a_copy_that_goes_on_at_once_waits_for_what_its_journal_may_lack(tmp_path: Path) -> None:
+    """It is from before the uploads, which were taken and do not show yet when it is resumed."""
+    slow = {"behaviour": {"effect_delay_s": 1.0 * TIME_SCALE, "audit_s": [1.0, 1.0]}}
+    with open_stage(tmp_path, slow, apps=8) as stage:
+        command = stage.start("run", stage.manifest())
+        command.until(lambda: stage.lines() >= 2 + 2 * 8)
+        command.kill()
+        copied = tmp_path / "copy"
+        shutil.copytree(stage.state, copied)
+        (journal,) = copied.glob("runs/*/journal.jsonl")
+        header, opened, *_ = journal.read_bytes().splitlines(keepends=True)
+        journal.write_bytes(header + opened)
+        check_all_released(stage, stage.run("resume", STATE_DIR=str(copied), SETTLE="1.5"))

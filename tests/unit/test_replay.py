@@ -322,3 +322,25 @@ RESTS = {
 @pytest.mark.parametrize("until", list(Until))
 def test_an_app_rests_at_or_past_the_phase_that_the_run_goes_to(until: Until) -> None:
     assert {p for p in Phase if is_resting(AppState(APP, phase=p), until)} == RESTS[until]
+
+
+def test_a_resume_in_a_copy_doubts_every_app_that_may_have_gone_on_elsewhere() -> None:
+    moved = resumed().model_copy(update={"moved": True})
+    state = state_of(record_of(Event.FOUND_UPLOADED, "1"), moved, apps="12")
+    assert [app.in_doubt_before for app in state.apps.values()] == [True, True]
+    started = record_of(Event.SUBMIT_AUDIT_STARTED, "1")
+    state.apply(Entry(9, START, started))
+    assert [app.in_doubt_before for app in state.apps.values()] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("wrote", "here", "elsewhere"),
+    [("1-2", "1-2", False), ("1-2", "1-3", True), ("", "1-3", False), ("1-2", "", False)],
+)
+def test_a_directory_is_a_copy_when_it_is_not_the_one_written_to(
+    wrote: str, here: str, *, elsewhere: bool
+) -> None:
+    writer = WRITER.model_copy(update={"place": wrote})
+    state = RunState.new("1")
+    state.apply(Entry(0, START, header().model_copy(update={"writer": writer})))
+    assert state.is_elsewhere(here) is elsewhere
