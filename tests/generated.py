@@ -16,6 +16,7 @@ from fleetdeploy.cli.main import cli
 from fleetdeploy.cli.settings import settings_table
 from fleetdeploy.core.records_table import records_table
 from fleetdeploy.errors import ExitCode, FleetError, PlatformError
+from tests.figures import crash_block, fuzz_block, mutants_block, soak_block
 
 
 class Meaning(NamedTuple):
@@ -228,5 +229,9 @@ BLOCKS: Final[Mapping[str, Callable[[], str]]] = {
     "settings": settings_table,
     "exit-codes": exit_codes_table,
     "commands": lambda: commands_reference(cli),
+    "figures-crash": crash_block,
+    "figures-soak": soak_block,
+    "figures-mutants": mutants_block,
+    "figures-fuzz": fuzz_block,
 }
 """By the name in `<!-- generated: NAME -->`."""

@@ -6,7 +6,6 @@ own; `--only` lives through one again. The exit code is 1 if anything was found.
 """
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from typing import Final
 
 from tests.crash.mortal import POINTS
 from tests.crash.ordeal import MOMENT, ONLY_NEW, Tally, drawn, ordeal
+from tests.figures import keep
 
 APPS: Final = 30
 ANEW: Final = 0.15
@@ -95,7 +95,7 @@ def main() -> int:
     spent_s = time.monotonic() - began
     if asked.json is not None:
         figures = {**vars(tally), "seconds": round(spent_s, 1), "first_seed": asked.seed}
-        asked.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+        keep(asked.json, figures)
     sys.stdout.write(table(tally, spent_s) + "\n")
     return 0 if is_clean(tally) else 1
 

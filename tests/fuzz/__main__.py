@@ -6,13 +6,13 @@
 """
 
 import argparse
-import json
 import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
+from tests.figures import keep
 from tests.fuzz.hunting import Finding, Hunt, bound_memory, tried
 from tests.fuzz.targets import TARGETS, Target, input_in
 
@@ -30,7 +30,7 @@ def main() -> int:
         for finding in hunt.findings.values():
             _tell(hunt.target, finding, asked.keep)
     if asked.json is not None:
-        asked.json.write_text(json.dumps([figures(hunt) for hunt in hunts], indent=2) + "\n")
+        keep(asked.json, [figures(hunt) for hunt in hunts])
     return 1 if any(hunt.findings for hunt in hunts) else 0
 
 
