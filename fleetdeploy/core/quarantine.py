@@ -17,8 +17,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.diagnosis import AppCheckup, State
-from fleetdeploy.core.endings import CONSENT_NEEDED, QUARANTINED
+from fleetdeploy.core.endings import CONSENT_NEEDED, QUARANTINED, QUOTA_USED_UP
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote, planned_from
+from fleetdeploy.core.quota import REFUSED as QUOTA_REFUSED
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.set_aside import SetAside, is_set_aside, leave_alone
@@ -33,7 +34,6 @@ JUDGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
         "platform.category_in_review": ("category",),
         "platform.entity_not_approved": ("entity",),
         "platform.authenticity_missing": ("authenticity",),
-        "platform.audit_quota_used_up": ("quota",),
         "platform.authorization_missing": ("token",),
         "platform.token_refused": ("token",),
         "platform.grant_refused": ("token",),
@@ -46,6 +46,9 @@ JUDGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     }
 )
 """By code, the checks of `app_checks.py` that show whether it would come again."""
+
+PASSES: Final = frozenset({QUOTA_USED_UP.code, QUOTA_REFUSED})
+"""What ends by itself on a day that is known: such an end is no part of a row."""
 
 _BAD: Final = frozenset({Outcome.FAILED, Outcome.REJECTED, Outcome.BLOCKED})
 
@@ -119,7 +122,7 @@ class Rows:
     """The bad ends in a row of apps, gathered from runs that are taken in from the newest on.
 
     An end by success, or before the app last came back, ends a row. A run that did not try the app,
-    or did not bring it to an end, is no part of one.
+    did not bring it to an end, or found its audit quota used up is no part of one.
     """
 
     def __init__(
@@ -148,7 +151,8 @@ class Rows:
 
     def _take_app(self, run_id: str, planned: PlannedApp, app: AppState) -> None:
         outcome, error = app.outcome, app.error
-        if outcome in (None, Outcome.CANCELLED) or is_set_aside(error):
+        passes = error is not None and error.code in PASSES
+        if outcome in (None, Outcome.CANCELLED) or passes or is_set_aside(error):
             return
         row = self._open[app.app_id]
         if outcome not in _BAD or error is None or self._was_back(app):
