@@ -18,6 +18,7 @@ from fleetdeploy.core.plan import Plan, PlannedApp
 from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import SUCCESSES, RunState
 from fleetdeploy.core.set_aside import is_set_aside
+from fleetdeploy.core.wave_notes import WaveNote, wave_notes
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Service, Step
 
@@ -132,6 +133,8 @@ class Status(Document):
     soaking: SoakNote | None = None
     superseded_by: str | None
     counts: dict[Phase, int]
+    waves: tuple[WaveNote, ...] = ()
+    """Where there are several."""
     calls: dict[str, int] = Field(default_factory=dict)
     apps: tuple[AppStatus, ...]
     causes: tuple[Cause, ...]
@@ -172,6 +175,7 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         soaking=_soak_note(plan, state, now) if now else None,
         superseded_by=state.superseded_by,
         counts={phase: counts[phase] for phase in Phase if counts[phase]},
+        waves=wave_notes(plan, state),
         calls=dict(sorted(state.calls.items())),
         apps=apps,
         causes=group_causes(apps),

@@ -23,6 +23,7 @@ from fleetdeploy.cli.render.outages import outages_told
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import between, moment, span
+from fleetdeploy.cli.render.waves import waves_told
 from fleetdeploy.core.summary import Cause, HaltNote, Status
 from fleetdeploy.model import Phase
 
@@ -59,6 +60,7 @@ def text_parts(status: Status, style: Style) -> list[str]:
     return [
         _headline(status, style),
         _counts(status, style),
+        words(waves_told(status.waves)),
         "\n".join(waits_told(status.waits, style)),
         "\n".join(_outages(status, style)),
         "\n\n".join(_cause(cause, style) for cause in status.causes),
@@ -167,6 +169,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         bullets(safe_markdown(words(stop)) for stop in _stops(status, style)),
         f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
         markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
+        safe_markdown(words(waves_told(status.waves))),
         bullets(map(safe_markdown, waits_told(status.waits, style))) if status.waits else "",
         bullets(map(safe_markdown, _outages(status, style))) if status.outages else "",
         _markdown_causes(status.causes),

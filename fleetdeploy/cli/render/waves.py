@@ -1,9 +1,12 @@
-"""Waves and their gates as people read them: in a plan."""
+"""Waves and their gates as people read them: in a plan, and how far they have come."""
+
+from collections.abc import Iterable
 
 from fleetdeploy.cli.render.layout import count_of
 from fleetdeploy.cli.render.times import span
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.rules import WaveRule
+from fleetdeploy.core.wave_notes import WaveNote, WaveState
 
 
 def wave_facts(plan: Plan) -> list[tuple[str, str]]:
@@ -30,3 +33,18 @@ def _gate(wave: WaveRule, *, last: bool) -> list[str]:
             parts.append(f"then somebody approves it{within}")
     parts += ["rolled back when the run halts in it"] if wave.auto_rollback else []
     return parts
+
+
+def waves_told(waves: Iterable[WaveNote]) -> str:
+    """Say how far the waves have come, in a line: `waves: canary 3/3, early 1/5, rest waits`."""
+    told = ", ".join(_told(wave) for wave in waves)
+    return f"waves: {told}" if told else ""
+
+
+def _told(wave: WaveNote) -> str:
+    if wave.state is WaveState.WAITING and not wave.ended:
+        return f"{wave.name} waits ({count_of(wave.apps, 'app')})"
+    bad = wave.ended - wave.good
+    parts = [f"{wave.name} {wave.ended}/{wave.apps}"]
+    parts += [f"({bad} not well)"] if bad else []
+    return " ".join([*parts, *(["ahead"] if wave.state is WaveState.AHEAD else [])])
