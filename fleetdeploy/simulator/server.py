@@ -7,7 +7,7 @@ that faults do to a connection. It logs nothing, as tokens ride in the query str
 import json
 from asyncio import get_running_loop
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -137,8 +137,10 @@ async def _send_half(request: web.Request, body: bytes) -> web.StreamResponse:
     """Promise the whole body, send half of it, and hang up."""
     half = web.StreamResponse(headers={"content-type": "application/json; charset=utf-8"})
     half.content_length = len(body)
-    await half.prepare(request)
-    await half.write(body[: len(body) // 2])
+    # A client that was killed meanwhile has hung up first.
+    with suppress(ConnectionResetError):
+        await half.prepare(request)
+        await half.write(body[: len(body) // 2])
     if request.transport is not None:
         request.transport.close()
     return half
