@@ -28,6 +28,7 @@ from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import rollout_id
 from fleetdeploy.core.targets import Target, resolve
+from fleetdeploy.core.way_back import way_back_notes
 from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.run import Looks
 from fleetdeploy.engine.survey import Survey, survey
@@ -87,6 +88,7 @@ def policy_of(rules: RunRules, settings: Settings) -> Policy:
         skip_unchanged=rules.skip_unchanged,
         foreign_package=rules.in_foreign_audit,
         overwrite_foreign=bool(rules.overwrite_foreign),
+        protect_rollback=bool(rules.protect_rollback),
         settle_s=settings.settle,
         vanish_s=settings.settle * VANISH_FACTOR,
     )
@@ -155,7 +157,8 @@ async def make_plan(
     check_credentials(seen)
     policy = policy_of(wish.rules, settings)
     targets = admission.marked(wish.targets)
-    apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in targets)
+    watched = (_with_soaks(target, before, wish.created_at) for target in targets)
+    apps = tuple(_plan_one(target, seen, before, policy, wish.until) for target in watched)
     plan = Plan(
         run_id=wish.run_id,
         tool_version=tool_version(),
@@ -167,6 +170,7 @@ async def make_plan(
         apps=apps,
         notes=(
             *admission_notes(admission, sorted(wish.named)),
+            *_way_back_notes(wish, apps, seen),
             *await _notes(wish, link, settings),
         ),
         so_far=before.so_far.without(admission.set_aside) if wish.rollout else None,
@@ -174,6 +178,14 @@ async def make_plan(
     waves = tuple(wave.name for wave in plan.course().waves)
     plan = seal(plan.model_copy(update={"waves": waves}))
     return Planned(plan, seen.looks(), before, admission.back)
+
+
+def _way_back_notes(wish: Wish, apps: tuple[PlannedApp, ...], seen: Survey) -> tuple[PlanNote, ...]:
+    """Warn of releases over what still soaks; a run that releases nothing loses nothing."""
+    if wish.until is not Until.RELEASED:
+        return ()
+    protect = bool(wish.rules.protect_rollback)
+    return way_back_notes(apps, seen.rows, wish.created_at, protect=protect)
 
 
 async def _notes(wish: Wish, link: Link, settings: Settings) -> tuple[PlanNote, ...]:
@@ -253,6 +265,12 @@ def with_history(target: Target, before: Before) -> Target:
     return replace(target, left_online=left)
 
 
+def _with_soaks(target: Target, before: Before, now: datetime) -> Target:
+    """Return the target with what our runs released and is still being watched."""
+    soaking = before.soaking.get(target.app_id, target.soaking)
+    return replace(target, soaking=tuple(one for one in soaking if now < one.until))
+
+
 def _reference(loaded: LoadedManifest) -> ManifestRef:
     return ManifestRef(
         name=loaded.manifest.name, path=str(loaded.path.absolute()), digest=loaded.digest
@@ -281,6 +299,7 @@ def _rules(manifest: Manifest, apps: int) -> RunRules:
         budget=rollout.budget if rollout.budget == "soft" else None,
         foreign_package=rollout.foreign_package,
         overwrite_foreign=rollout.overwrite_foreign or None,
+        protect_rollback=rollout.protect_rollback or None,
     )
 
 

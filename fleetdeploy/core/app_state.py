@@ -63,6 +63,11 @@ class AppState:
         return self.in_doubt_before or self.phase in SENT or self.phase in _JUST_SENT
 
     @property
+    def may_be_released(self) -> bool:
+        """Whether its package came online in this run, or may have: a release that is in doubt."""
+        return self.phase in _AT_RELEASE or (self.terminal and self.step is Step.RELEASE)
+
+    @property
     def outcome(self) -> Outcome | None:
         return Outcome(self.phase.value) if self.terminal else None
 
@@ -75,6 +80,7 @@ class AppState:
         return self.attempt if self.step is step else 0
 
 
+_AT_RELEASE = frozenset({Phase.RELEASING, Phase.PUBLISHING, Phase.RELEASED})
 _JUST_SENT = frozenset(
     {
         Phase.PROCESSING,

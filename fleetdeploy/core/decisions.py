@@ -15,6 +15,7 @@ class Policy:
     """The rules of a run that decisions depend on; durations in seconds.
 
     `foreign_package` and `overwrite_foreign` hold where an app has no rule of its own.
+    `protect_rollback`: nothing is released over what still soaks.
     `settle_s`: silence of this length proves that a request did not take effect.
     `vanish_s`: silence of this length proves that somebody took a package away.
     `visible_s`: how long an acknowledged upload or release may stay invisible.
@@ -25,6 +26,7 @@ class Policy:
     skip_unchanged: bool = True
     foreign_package: ForeignPackage = "block"
     overwrite_foreign: bool = False
+    protect_rollback: bool = False
     settle_s: float = 10.0
     vanish_s: float = 60.0
     visible_s: float = 1800.0

@@ -122,6 +122,12 @@ QUARANTINED = Ending(
     "leaves the app alone: it ends `blocked`, and counts against no budget",
     "see `fleetdeploy quarantine list`; to let it run again: `fleetdeploy quarantine clear APP`",
 )
+WOULD_LOSE_WAY_BACK = Ending(
+    "release.would_lose_way_back",
+    "what is online still soaks: a release would lose the way back to the version before it",
+    "with `protect_rollback` app ends `blocked`: nothing is released",
+    "run again when the soak is over; or set protect_rollback: false to release all the same",
+)
 GONE = Ending(
     "package.gone",
     "our package was replaced or removed",
@@ -273,6 +279,7 @@ ENDINGS = (
     FOREIGN_IN_AUDIT,
     QUARANTINED,
     FOREIGN_ONLINE,
+    WOULD_LOSE_WAY_BACK,
     GONE,
     SUPERSEDED,
     WINDOW_CLOSED,

@@ -35,7 +35,7 @@ def followed(trail: Trail, kind: RunKind, planned: PlannedApp, app: AppState) ->
     if kind is RunKind.ROLLOUT and app.phase in _ONLINE:
         return _ends(trail, LeftOnline(ours=_version_online(planned, app)))
     left = trail.left
-    if kind is RunKind.ROLLOUT and _may_be_online(app):
+    if kind is RunKind.ROLLOUT and app.may_be_released:
         left = _joined(left, LeftOnline(maybe=(app.version or planned.version,)))
     if kind is RunKind.ROLLBACK and _may_be_back(app):
         left = _joined(left, LeftOnline(back_to=_named(planned, app)))
@@ -73,13 +73,6 @@ def _version_online(planned: PlannedApp, app: AppState) -> str:
     if app.phase is Phase.UNCHANGED and online and online.fingerprint == planned.fingerprint:
         return online.version
     return app.version or planned.version
-
-
-def _may_be_online(app: AppState) -> bool:
-    return app.phase in _AT_RELEASE or (app.terminal and app.step is Step.RELEASE)
-
-
-_AT_RELEASE = frozenset({Phase.RELEASING, Phase.PUBLISHING})
 
 
 def _may_be_back(app: AppState) -> bool:

@@ -178,6 +178,11 @@ class Rollout(Part):
         default=False,
         description="Replace what somebody released by hand in place of a package of ours.",
     )
+    protect_rollback: bool = Field(
+        default=False,
+        description="Release nothing over a package whose soak is not over: its way back would "
+        "be lost.",
+    )
 
 
 class Limits(Part):

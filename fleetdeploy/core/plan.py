@@ -36,17 +36,10 @@ from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import LATER_RULES, ForeignPackage, RunRules, Value
 from fleetdeploy.core.set_aside import SetAside
 from fleetdeploy.core.so_far import SoFar
+from fleetdeploy.core.soaking import Soaking
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import PlanMismatch
-from fleetdeploy.model import (
-    AuditNote,
-    Bundle,
-    Outcome,
-    Package,
-    RunKind,
-    Step,
-    Until,
-)
+from fleetdeploy.model import AuditNote, Bundle, Outcome, Package, RunKind, Step, Until
 
 SCHEMA_VERSION: Final = 1
 
@@ -96,7 +89,7 @@ class PlannedApp(Value):
     `set_aside` is why the app is in quarantine.
     `obstacle` is what would be withdrawn from audit first. `foreign_package` and
     `overwrite_foreign` are None where the run's rules hold, `left_online` is None where our runs
-    never released anything.
+    never released anything. `soaking` are releases of ours that were still being watched.
     """
 
     app_id: str
@@ -128,6 +121,7 @@ class PlannedApp(Value):
     foreign_package: ForeignPackage | None = None
     overwrite_foreign: bool | None = None
     left_online: LeftOnline | None = None
+    soaking: tuple[Soaking, ...] = ()
 
     def target(self) -> Target:
         bundle = Bundle(
@@ -149,6 +143,7 @@ class PlannedApp(Value):
             foreign_package=self.foreign_package,
             overwrite_foreign=self.overwrite_foreign,
             left_online=self.left_online,
+            soaking=self.soaking,
             priority=self.priority,
             set_aside=self.set_aside,
         )
@@ -260,6 +255,7 @@ _LATER_FIELDS: Final = (
     "foreign_package",
     "overwrite_foreign",
     "left_online",
+    "soaking",
     "priority",
     "set_aside",
 )
@@ -369,6 +365,7 @@ def planned_from(target: Target, **fields: object) -> PlannedApp:
             "foreign_package": target.foreign_package,
             "overwrite_foreign": target.overwrite_foreign,
             "left_online": target.left_online,
+            "soaking": target.soaking,
             **fields,
         }
     )

@@ -31,7 +31,6 @@ _TAKES_BACK = {RunKind.ROLLBACK: Action.ROLLBACK, RunKind.WITHDRAW: Action.WITHD
 _LEFT_ALONE = {RunKind.ROLLBACK: endings.NOT_ONLINE, RunKind.WITHDRAW: endings.NOT_IN_AUDIT}
 _NEVER = {RunKind.ROLLBACK: "released nothing", RunKind.WITHDRAW: "has nothing in audit"}
 
-_AT_RELEASE = frozenset({Phase.RELEASING, Phase.PUBLISHING, Phase.RELEASED})
 _NEVER_IN_AUDIT = frozenset({Phase.RELEASED, Phase.UNCHANGED, Phase.REJECTED})
 
 
@@ -64,8 +63,7 @@ def undoable(kind: RunKind, plan: Plan, state: RunState, app_ids: Iterable[str])
 def _may_stand(kind: RunKind, app: AppState) -> bool:
     if kind is RunKind.WITHDRAW:
         return app.phase not in _NEVER_IN_AUDIT
-    # An app that ended in the middle of a release may be online all the same.
-    return app.phase in _AT_RELEASE or (app.terminal and app.step is Step.RELEASE)
+    return app.may_be_released
 
 
 def _target(planned: PlannedApp, app: AppState, package_id: str) -> Target:
@@ -75,7 +73,8 @@ def _target(planned: PlannedApp, app: AppState, package_id: str) -> Target:
     """
     target = planned.target()
     version = app.version or planned.version
-    return replace(target, bundle=replace(target.bundle, version=version), undo=Undo(package_id))
+    bundle = replace(target.bundle, version=version)
+    return replace(target, bundle=bundle, undo=Undo(package_id), soaking=())
 
 
 def rules_for(rules: RunRules, apps: int) -> RunRules:

@@ -66,6 +66,7 @@ class RunRules(Value):
     budget: Literal["soft"] | None = None
     foreign_package: ForeignPackage | None = None
     overwrite_foreign: bool | None = None
+    protect_rollback: bool | None = None
 
     @property
     def in_foreign_audit(self) -> ForeignPackage:
@@ -86,6 +87,7 @@ LATER_RULES: Final = (
     "budget",
     "foreign_package",
     "overwrite_foreign",
+    "protect_rollback",
 )
 """Plans were saved before there were these: a digest covers them only where they say something."""
 

@@ -21,6 +21,7 @@ from fleetdeploy.core.merge import merge_patch
 from fleetdeploy.core.placeholders import fill
 from fleetdeploy.core.rules import ForeignPackage
 from fleetdeploy.core.set_aside import SetAside
+from fleetdeploy.core.soaking import Soaking
 from fleetdeploy.core.waves import assign
 from fleetdeploy.errors import ManifestInvalid, Problem
 from fleetdeploy.model import AuditNote, Bundle
@@ -48,7 +49,8 @@ class Target:
     In a run that takes something back, `bundle` is what was sent and `undo` the package of it.
     With `set_aside` a rollout leaves the app alone.
     `foreign_package` and `overwrite_foreign` are None where the run's rules hold; `left_online` is
-    what earlier runs know, None where they released nothing.
+    what earlier runs know, None where they released nothing. `soaking` are releases of theirs that
+    were still being watched when the plan was made.
     """
 
     app_id: str
@@ -62,6 +64,7 @@ class Target:
     foreign_package: ForeignPackage | None = None
     overwrite_foreign: bool | None = None
     left_online: LeftOnline | None = None
+    soaking: tuple[Soaking, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

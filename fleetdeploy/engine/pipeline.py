@@ -23,6 +23,7 @@ from fleetdeploy.core.records import (
     StepSucceeded,
 )
 from fleetdeploy.core.targets import Target
+from fleetdeploy.core.way_back import protected_end
 from fleetdeploy.engine.allowance import Allowance
 from fleetdeploy.engine.flight import Flight
 from fleetdeploy.engine.ledger import Ledger
@@ -127,7 +128,7 @@ class Pipeline:
                         return pause
                     sight = Sight(sight.rows)
                 case Do():
-                    return await self._perform(flight, decision.record)
+                    return await self._perform(flight, decision.record, sight)
                 case Poll():
                     flight.absent_since = None
                     return self._poll(flight)
@@ -155,12 +156,16 @@ class Pipeline:
             return self._again(flight, Step.UPLOAD)
         return None
 
-    async def _perform(self, flight: Flight, intent: StepStarted) -> Next | None:
+    async def _perform(self, flight: Flight, intent: StepStarted, sight: Sight) -> Next | None:
         """Take a step that changes something, once it may be taken and would not be in vain."""
         if self._steering.stopping:
             return Next(0.0, urgent=True)
         if pause := self._waiting.before_step(flight, intent.step):
             return pause
+        if intent.step is Step.RELEASE and self._policy.protect_rollback:
+            end = protected_end(flight.target, sight.rows, self._allowance.now)
+            if end is not None:
+                return await self._note(flight, end)
         quota = None
         if intent.step.submits(direct_commit=flight.target.bundle.direct_commit):
             try:

@@ -21,6 +21,8 @@ from fleetdeploy.core.records import AppFinished, Entry, RunFinished
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.core.so_far import PastRun, SoFar, so_far
+from fleetdeploy.core.soaking import Soaking
+from fleetdeploy.core.way_back import Soaks
 from fleetdeploy.errors import (
     FleetError,
     IllegalTransition,
@@ -142,7 +144,7 @@ class Before:
     one will close. `unreadable`: why some could not be asked. `causes`: what apps failed with when
     a run last brought them to an end, where others may share it. `so_far`: what the runs of the
     same rollout left. `left_online`: what they brought online, of those apps of which they ever
-    brought anything.
+    brought anything. `soaking`: what of it is or was watched, the newest release first.
     """
 
     doubted: frozenset[str]
@@ -152,6 +154,7 @@ class Before:
     causes: KnownCauses
     so_far: SoFar
     left_online: Mapping[str, LeftOnline]
+    soaking: Mapping[str, tuple[Soaking, ...]]
 
 
 def look_back(
@@ -172,6 +175,7 @@ def look_back(
     causes: dict[str, Cause | None] = {}
     of_rollout: list[PastRun] = []
     trails: dict[str, Trail] = {}
+    soaks = Soaks(wanted)
     seen = 0
     for _, recorded in every_run(state_dir):
         if isinstance(recorded, FleetError):
@@ -192,6 +196,7 @@ def look_back(
         if given is not None and given.rollout == rollout:
             of_rollout.append(PastRun(given, recorded.plan.apps, recorded.state))
         rows.take(recorded.plan, recorded.state)
+        soaks.take(recorded.plan, recorded.state)
         _follow(trails, recorded, wanted)
         seen += 1
         if seen >= HISTORY_RUNS and not unseen and not rows.undecided:
@@ -204,6 +209,7 @@ def look_back(
         {app_id: cause for app_id, cause in causes.items() if cause is not None},
         so_far(rollout, reversed(of_rollout)),
         {app_id: trail.known for app_id, trail in trails.items() if trail.known is not None},
+        soaks.found(),
     )
 
 

@@ -445,7 +445,7 @@ def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_who
         assert document["rules"].pop(name) is None
     for name in ("order", "budget"):
         assert document["rules"].pop(name) is None
-    for name in ("foreign_package", "overwrite_foreign"):
+    for name in ("foreign_package", "overwrite_foreign", "protect_rollback"):
         assert document["rules"].pop(name) is None
     for name in ("submit_windows", "release_windows", "freezes", "waves"):
         assert document["rules"].pop(name) == []
@@ -455,6 +455,7 @@ def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_who
         for name in ("foreign_package", "overwrite_foreign"):
             assert app.pop(name) is None
         assert app.pop("priority") == 0
+        assert app.pop("soaking") == []
     later = ("digest", "notes", "of_run", "so_far")
     covered = {key: value for key, value in document.items() if key not in later}
     text = json.dumps(covered, ensure_ascii=False, separators=(",", ":"))
