@@ -1,9 +1,8 @@
 """The commands that take back what a run did: `rollback`, `withdraw`; each is a run of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from random import Random
 from typing import Final, ParamSpec, TypeVar
 
 import anyio
@@ -11,30 +10,17 @@ import click
 
 from fleetdeploy.cli.confirming import ask_for_number, check_can_ask
 from fleetdeploy.cli.options import Desk, common, lasting, selecting, selection
-from fleetdeploy.cli.planning import Planned, Wish, check_credentials, policy_of, with_history
-from fleetdeploy.cli.process import SystemClock, tool_version
+from fleetdeploy.cli.planning_back import Errand, errand_of, planned_errand
 from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.style import Output
-from fleetdeploy.cli.rollouts import Rig, in_rig, interruptible, run_planned, told
+from fleetdeploy.cli.rig import in_rig, run_planned, told
 from fleetdeploy.cli.running import Manner
 from fleetdeploy.cli.streams import write_error
-from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.plan import Action, Plan, PlannedApp, seal
-from fleetdeploy.core.plan_back import (
-    left_alone,
-    plan_back,
-    plan_back_unread,
-    rules_for,
-    undoable,
-)
 from fleetdeploy.core.selection import Selectable, Selection
-from fleetdeploy.core.targets import Target
-from fleetdeploy.engine.pipeline import error_note
-from fleetdeploy.engine.survey import Survey, survey
 from fleetdeploy.errors import ExitCode, PlanMismatch, UsageInvalid
-from fleetdeploy.model import RunKind, Until
-from fleetdeploy.storage.archive import Before, Recorded, look_back, open_apps, read_run
-from fleetdeploy.storage.run_dir import StateDir, new_run_id
+from fleetdeploy.model import RunKind
+from fleetdeploy.storage.archive import Recorded, read_run
+from fleetdeploy.storage.run_dir import StateDir
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,16 +39,6 @@ class Request:
     manner: Manner
     yes: bool
     dry_run: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Errand:
-    """What may be taken back, not yet compared with the platform; `others` have nothing there."""
-
-    kind: RunKind
-    of_run: str
-    wish: Wish
-    others: tuple[str, ...]
 
 
 def _going_back(command: Callable[P, R]) -> Callable[P, R]:
@@ -114,7 +90,7 @@ def _go_back(desk: Desk, kind: RunKind, request: Request) -> ExitCode:
     errand = _errand(desk, kind, request)
     runs_before = desk.state_dir.runs()
     rules = errand.wish.rules
-    planned = anyio.run(in_rig, desk, rules, partial(_planned, errand=errand))
+    planned = anyio.run(in_rig, desk, rules, partial(planned_errand, errand=errand))
     plan = planned.plan
     if request.dry_run or not plan.apps:
         desk.print(render_plan(plan, desk.output, desk.style, verbose=desk.verbosity > 0))
@@ -143,25 +119,14 @@ def _check_still_alone(state_dir: StateDir, runs_before: list[str]) -> None:
 def _errand(desk: Desk, kind: RunKind, request: Request) -> Errand:
     """Read the run that is meant and choose its apps. Raises `UsageInvalid`, `RunNotFound`."""
     recorded = read_run(desk.state_dir.run(request.run))
-    of_run, plan = recorded.run.run_id, recorded.plan
-    if plan.run_kind is not RunKind.ROLLOUT:
+    other = recorded.plan.run_kind
+    if other is not RunKind.ROLLOUT:
         raise UsageInvalid(
-            f"run {of_run} is itself {WHAT[plan.run_kind]}: there is nothing to take back",
+            f"run {recorded.run.run_id} is itself {WHAT[other]}: there is nothing to take back",
             hint="name the rollout; fleetdeploy history lists the runs",
         )
-    now = SystemClock().now()
-    run_id = request.run_id or new_run_id(now, Random())  # noqa: S311 - an id, not a secret
-    desk.state_dir.check_free(run_id)
-    found = undoable(kind, plan, recorded.state, _chosen(recorded, request.chosen))
-    wish = Wish(
-        run_id=run_id,
-        until=Until.RELEASED,
-        manifest=plan.manifest,
-        rules=plan.rules,
-        targets=found.targets,
-        created_at=now,
-    )
-    return Errand(kind, of_run, wish, found.others)
+    chosen = _chosen(recorded, request.chosen)
+    return errand_of(desk.state_dir, kind, recorded, chosen, request.run_id)
 
 
 def _chosen(recorded: Recorded, chosen: Selection) -> frozenset[str]:
@@ -170,54 +135,3 @@ def _chosen(recorded: Recorded, chosen: Selection) -> frozenset[str]:
     return chosen.apply(
         [Selectable(app.app_id, app.labels, apps[app.app_id].phase) for app in recorded.plan.apps]
     )
-
-
-async def _planned(rig: Rig, errand: Errand) -> Planned:
-    return await interruptible(rig, partial(_make_plan, rig, errand))
-
-
-async def _make_plan(rig: Rig, errand: Errand) -> Planned:
-    """Look at every app and predict. Reads only."""
-    desk, wish, kind = rig.desk, errand.wish, errand.kind
-    before = look_back(desk.state_dir, wish.app_ids)
-    seen = await survey(rig.link.platform, wish.app_ids, at_once=wish.limits.in_flight)
-    check_credentials(seen)
-    policy = policy_of(wish.rules, desk.settings)
-    every = [_plan_one(kind, target, seen, before, policy) for target in wish.targets]
-    apps = tuple(app for app in every if app.action is not Action.UNCHANGED)
-    alone = [app for app in every if app.action is Action.UNCHANGED]
-    plan = Plan(
-        run_id=wish.run_id,
-        run_kind=kind,
-        of_run=errand.of_run,
-        tool_version=tool_version(),
-        created_at=wish.created_at,
-        manifest=wish.manifest,
-        until=wish.until,
-        rules=rules_for(wish.rules, len(apps)),
-        waves=(),
-        apps=apps,
-        notes=left_alone(kind, errand.of_run, alone, errand.others),
-    )
-    waves = tuple(wave.name for wave in plan.course().waves)
-    plan = seal(plan.model_copy(update={"waves": waves}))
-    return Planned(plan, seen.looks(), _of_these(before, apps))
-
-
-def _of_these(before: Before, apps: tuple[PlannedApp, ...]) -> Before:
-    """Leave runs alone that have none of the apps that the new run will work on."""
-    ids = {app.app_id for app in apps}
-    unfinished = tuple(run for run in before.unfinished if not ids.isdisjoint(open_apps(run.state)))
-    return replace(before, unfinished=unfinished)
-
-
-def _plan_one(
-    kind: RunKind, target: Target, seen: Survey, before: Before, policy: Policy
-) -> PlannedApp:
-    target = with_history(target, before)
-    doubted = target.app_id in before.doubted
-    error = seen.errors.get(target.app_id)
-    if error is not None:
-        return plan_back_unread(kind, target, error_note(error), in_doubt_before=doubted)
-    rows = seen.rows[target.app_id]
-    return plan_back(kind, target, rows, policy, in_doubt_before=doubted)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 import click
 
+from fleetdeploy.cli.afterwards import status_of
 from fleetdeploy.cli.options import Desk, common, selecting, selection
 from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.explain import render_explain
@@ -26,7 +27,8 @@ def status_command(
 ) -> ExitCode:
     """Tell how a run stands: the latest one if none is named."""
     recorded = _recorded(desk, run)
-    status = _chosen(_summary(recorded), recorded.plan, selection(only, exclude))
+    whole = status_of(desk.state_dir, recorded)
+    status = _chosen(whole, recorded.plan, selection(only, exclude))
     desk.print(render_status(status, desk.output, desk.style))
     return ExitCode.OK
 
@@ -40,7 +42,8 @@ def report_command(
 ) -> ExitCode:
     """Tell the whole of a run, app by app: the latest one if none is named."""
     recorded = _recorded(desk, run)
-    status = _chosen(_summary(recorded), recorded.plan, selection(only, exclude))
+    whole = status_of(desk.state_dir, recorded)
+    status = _chosen(whole, recorded.plan, selection(only, exclude))
     started = first_steps(recorded.contents.entries)
     desk.print(render_report(status, recorded.plan, desk.output, desk.style, started=started))
     return ExitCode.OK

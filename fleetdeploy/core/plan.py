@@ -185,6 +185,8 @@ class Plan(Value):
     notes: tuple[PlanNote, ...] = ()
     of_run: str | None = None
     """The run whose work is to be taken back, in a plan of a run that does so."""
+    resubmit: ManifestRef | None = None
+    """The manifest that is to be rolled out to what a withdrawal has brought back."""
     so_far: SoFar | None = None
     """What earlier runs of the same rollout left."""
     digest: str = ""
@@ -244,7 +246,8 @@ def _digest(plan: Plan) -> str:
     if plan.run_kind is RunKind.ROLLOUT:
         apart.add("undo")
     exclude["apps"] = {"__all__": apart}
-    exclude |= {name: True for name in ("of_run", "so_far") if getattr(plan, name) is None}
+    optional = ("of_run", "resubmit", "so_far")
+    exclude |= {name: True for name in optional if getattr(plan, name) is None}
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()
 

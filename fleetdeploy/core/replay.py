@@ -56,7 +56,8 @@ class RunState:
     `failing` and `blocking` are the apps that count against the budgets, those that earlier runs
     of the rollout left included. `causes` are those that apps have failed with, each with its
     apps; `causes_accepted` those of which somebody said that the run goes on all the same, and
-    `waves_accepted` such waves. `waves_ahead` may go as far as approval. `orders` are the requests
+    `waves_accepted` such waves, `waves_kept` those that were open then: no later halt rolls them
+    back. `waves_ahead` may go as far as approval. `orders` are the requests
     of operators that were taken in. `outages` are all of the run, in the order of their beginning.
     """
 
@@ -76,6 +77,7 @@ class RunState:
     waves_settled: dict[str, datetime] = field(default_factory=dict)
     waves_approved: dict[str, WaveApproved] = field(default_factory=dict)
     waves_accepted: set[str] = field(default_factory=set)
+    waves_kept: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     blocking: set[str] = field(default_factory=set)
     causes: dict[Cause, list[str]] = field(default_factory=dict)
@@ -232,6 +234,8 @@ class RunState:
             self.causes_accepted.add(halted.shared)
         if halted is not None and halted.wave is not None:
             self.waves_accepted.add(halted.wave)
+        if halted is not None and self.waves_opened:
+            self.waves_kept.add(self.waves_opened[-1])
 
     def _app(self, app_id: str) -> AppState:
         try:

@@ -8,6 +8,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from fleetdeploy.core.aftermath import NOTHING, Aftermath, TakenBack, next_after
 from fleetdeploy.core.app_state import AppState, step_of
 from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.gates import Soak, next_move
@@ -132,6 +133,12 @@ class Status(Document):
     """The wave whose gate waits for somebody's yes."""
     soaking: SoakNote | None = None
     superseded_by: str | None
+    taken_back: tuple[TakenBack, ...] = ()
+    """Runs that take something of this one back, the newest first, where its halt asked for it."""
+    to_roll_back: tuple[str, ...] = ()
+    """Apps that its halt asks to be rolled back, and no run has begun with."""
+    to_resubmit: tuple[str, ...] = ()
+    """Apps that were withdrawn to be rolled out anew, and no run has begun with."""
     counts: dict[Phase, int]
     waves: tuple[WaveNote, ...] = ()
     """Where there are several."""
@@ -147,11 +154,19 @@ class Status(Document):
         return sum(self.calls.values()) / max(1, len(self.apps))
 
 
-def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None = None) -> Status:
+def summarise(
+    plan: Plan,
+    state: RunState,
+    *,
+    alive: bool,
+    now: datetime | None = None,
+    aftermath: Aftermath = NOTHING,
+) -> Status:
     """Tell a run. `alive` says whether a process works on it right now.
 
     With `now` it is also told which apps wait for a window, and which wave soaks, as far as the
     journal knows.
+    `aftermath` is what newer runs have made of it.
     """
     opens = openings(plan, state, now) if now else {}
     kind = plan.run_kind
@@ -174,6 +189,9 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         approval=None if state.finished else waiting_wave(plan, state),
         soaking=_soak_note(plan, state, now) if now else None,
         superseded_by=state.superseded_by,
+        taken_back=aftermath.taken_back,
+        to_roll_back=aftermath.to_roll_back,
+        to_resubmit=aftermath.to_resubmit,
         counts={phase: counts[phase] for phase in Phase if counts[phase]},
         waves=wave_notes(plan, state),
         calls=dict(sorted(state.calls.items())),
@@ -181,7 +199,8 @@ def summarise(plan: Plan, state: RunState, *, alive: bool, now: datetime | None 
         causes=group_causes(apps),
         waits=group_waits(apps),
         outages=tuple(_outage_note(outage) for outage in state.outages),
-        next=next_command(plan, state, alive=alive),
+        next=(None if alive else next_after(plan, aftermath))
+        or next_command(plan, state, alive=alive),
     )
 
 

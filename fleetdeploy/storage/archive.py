@@ -279,6 +279,18 @@ async def _close_apps(journal: Journal, state: RunState, by: str, taken: frozens
         await journal.append(RunFinished(superseded_by=by))
 
 
+def newer_runs(state_dir: StateDir, run_id: str) -> Iterator[Recorded]:
+    """Yield the runs that have started since this one, the newest first.
+
+    One that cannot be read is passed over: what it did is told by nobody.
+    """
+    for newer, recorded in every_run(state_dir):
+        if newer == run_id:
+            return
+        if not isinstance(recorded, FleetError) and recorded.contents.started:
+            yield recorded
+
+
 def left_open_before(
     state_dir: StateDir, run_id: str, app_ids: Iterable[str]
 ) -> Iterator[Recorded]:

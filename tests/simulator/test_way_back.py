@@ -45,7 +45,7 @@ async def test_who_still_soaks_ends_blocked_and_is_released_by_a_later_run() -> 
     assert night.phases() == {Phase.RELEASED: APPS // 2, Phase.BLOCKED: APPS // 2}
     codes = {app.error.code for app in night.replayed().apps.values() if app.error is not None}
     assert codes == {"release.would_lose_way_back"}
-    sent = Counter(effect.kind for effect in effects_of(night))
+    sent: Counter[str] = Counter(effect.kind for effect in effects_of(night))
     assert (sent["upload"], sent["release"]) == (APPS, APPS // 2)
     over = tuple(replace(target, soaking=()) for target in night.targets)
     later = night.tomorrow(targets=over, seed=4)

@@ -25,7 +25,7 @@ from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import between, moment, span
 from fleetdeploy.cli.render.waves import waves_told
 from fleetdeploy.core.summary import Cause, HaltNote, Status
-from fleetdeploy.model import Phase
+from fleetdeploy.model import Phase, RunKind
 
 BAR: Final = 30
 """Columns of the longest bar."""
@@ -75,6 +75,7 @@ def _headline(status: Status, style: Style) -> str:
         lines.append(f"halted: {words(status.halted.message)} [{safe(status.halted.code)}]")
         lines += [f"  hint: {words(status.halted.hint)}"] if status.halted.hint else []
     lines += [words(stop) for stop in _stops(status, style)]
+    lines += [words(after) for after in _aftermath(status)]
     if status.superseded_by is not None:
         lines.append(f"its apps were taken over by run {safe(status.superseded_by)}")
     return "\n".join(lines)
@@ -95,6 +96,23 @@ def _stops(status: Status, style: Style) -> list[str]:
     if status.approval is not None:
         lines.append(f"waits for somebody to approve wave {status.approval}")
     return lines
+
+
+def _aftermath(status: Status) -> list[str]:
+    """Say what other runs have made of the run, and what it still asks for."""
+    lines = [
+        f"{_TAKES[back.kind]} by run {back.run_id}: {back.state}" for back in status.taken_back
+    ]
+    if status.to_roll_back:
+        apps = count_of(len(status.to_roll_back), "app")
+        lines.append(f"still to be rolled back: {apps} ({some(status.to_roll_back)})")
+    if status.to_resubmit:
+        apps = count_of(len(status.to_resubmit), "app")
+        lines.append(f"still to be rolled out anew: {apps} ({some(status.to_resubmit)})")
+    return lines
+
+
+_TAKES: Final = {RunKind.ROLLBACK: "rolled back", RunKind.WITHDRAW: "withdrawn"}
 
 
 def _subject(status: Status) -> str:
@@ -167,6 +185,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         f"{about}, {safe_markdown(when(status, style))}.",
         _markdown_halt(status.halted),
         bullets(safe_markdown(words(stop)) for stop in _stops(status, style)),
+        bullets(safe_markdown(words(after)) for after in _aftermath(status)),
         f"Superseded by {code(status.superseded_by)}." if status.superseded_by else "",
         markdown_table(("phase", "apps"), ((p, str(n)) for p, n in status.counts.items())),
         safe_markdown(words(waves_told(status.waves))),
