@@ -1,31 +1,40 @@
 """The commands that take back what a run did: `rollback`, `withdraw`; each is a run of its own."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 
 import anyio
 import click
 
 from fleetdeploy.cli.confirming import ask_for_number, check_can_ask
+from fleetdeploy.cli.following_up import followed_up, wish_for
 from fleetdeploy.cli.options import Desk, common, lasting, selecting, selection
+from fleetdeploy.cli.planning import Planned, reference_of
 from fleetdeploy.cli.planning_back import Errand, errand_of, planned_errand
+from fleetdeploy.cli.render.layout import document
 from fleetdeploy.cli.render.plan import render_plan
+from fleetdeploy.cli.render.resubmission import Resubmission
 from fleetdeploy.cli.render.style import Output
-from fleetdeploy.cli.rig import in_rig, run_planned, told
+from fleetdeploy.cli.rig import Ending, in_rig, planned_wish, run_planned, told
 from fleetdeploy.cli.running import Manner
 from fleetdeploy.cli.streams import write_error
+from fleetdeploy.core.aftermath import once_withdrawn
+from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.errors import ExitCode, PlanMismatch, UsageInvalid
-from fleetdeploy.model import RunKind
+from fleetdeploy.model import Package, RunKind
 from fleetdeploy.storage.archive import Recorded, read_run
+from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
 from fleetdeploy.storage.run_dir import StateDir
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 WHAT: Final = {RunKind.ROLLBACK: "a rollback", RunKind.WITHDRAW: "a withdrawal"}
+FORECAST: Final = "then, for those that were withdrawn, as far as it can be known now:"
 DOING: Final = {RunKind.ROLLBACK: "roll them back", RunKind.WITHDRAW: "withdraw them"}
 
 
@@ -39,6 +48,7 @@ class Request:
     manner: Manner
     yes: bool
     dry_run: bool
+    resubmit: Path | None = None
 
 
 def _going_back(command: Callable[P, R]) -> Callable[P, R]:
@@ -61,6 +71,13 @@ def rollback_command(desk: Desk, **words: object) -> ExitCode:
 
 
 @click.command("withdraw")
+@click.option(
+    "--and-resubmit",
+    "resubmit",
+    metavar="MANIFEST",
+    type=click.Path(path_type=Path),
+    help="Then roll this manifest out to exactly the apps that were withdrawn: a second run.",
+)
 @_going_back
 @common(markdown=True)
 def withdraw_command(desk: Desk, **words: object) -> ExitCode:
@@ -78,29 +95,83 @@ def _request(
     no_wait: bool,
     yes: bool,
     dry_run: bool,
+    resubmit: Path | None = None,
 ) -> Request:
     manner = Manner(deadline_s=deadline, wait=not no_wait)
-    return Request(run, run_id, selection(only, exclude), manner, yes, dry_run)
+    return Request(run, run_id, selection(only, exclude), manner, yes, dry_run, resubmit)
 
 
 def _go_back(desk: Desk, kind: RunKind, request: Request) -> ExitCode:
     """Plan, ask, run. Where there is nothing to take back the plan says so and no run is made."""
     if not (request.yes or request.dry_run):
         check_can_ask(WHAT[kind])
-    errand = _errand(desk, kind, request)
+    loaded = load_manifest(request.resubmit) if request.resubmit else None
+    errand = _errand(desk, kind, request, loaded)
     runs_before = desk.state_dir.runs()
-    rules = errand.wish.rules
-    planned = anyio.run(in_rig, desk, rules, partial(planned_errand, errand=errand))
-    plan = planned.plan
+    review = anyio.run(_review, desk, errand, loaded)
+    plan = review.planned.plan
     if request.dry_run or not plan.apps:
-        desk.print(render_plan(plan, desk.output, desk.style, verbose=desk.verbosity > 0))
+        desk.print(_told(review, desk, desk.output))
         return ExitCode.OK
     if not request.yes:
-        write_error(render_plan(plan, Output.TEXT, desk.style))
-        ask_for_number(len(plan.apps), DOING[kind])
+        write_error(_told(review, desk, Output.TEXT))
+        ask_for_number(len(plan.apps), review.doing)
         _check_still_alone(desk.state_dir, runs_before)
-    act = partial(run_planned, planned=planned, manner=request.manner)
-    return told(desk, anyio.run(in_rig, desk, plan.rules, act))
+    return told(desk, anyio.run(_taken_back, desk, review.planned, request.manner))
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What would be done: what is taken back, and the plan of the rollout that follows, if any."""
+
+    planned: Planned
+    then: Plan | None = None
+
+    @property
+    def doing(self) -> str:
+        doing = DOING[self.planned.plan.run_kind]
+        return doing if self.then is None else f"{doing}, and roll out to them anew"
+
+
+async def _review(desk: Desk, errand: Errand, loaded: LoadedManifest | None) -> Review:
+    """Plan what is taken back, and what follows as far as it can be known before. Reads only."""
+    planned = await in_rig(desk, errand.wish.rules, partial(planned_errand, errand=errand))
+    apps = planned.plan.apps
+    if loaded is None or not apps:
+        return Review(planned)
+    wish = wish_for(loaded, [app.app_id for app in apps], desk.state_dir)
+    withdrawn = {app.app_id: app.package_id for app in apps}
+
+    def foresee(app_id: str, rows: tuple[Package, ...]) -> tuple[Package, ...]:
+        return once_withdrawn(rows, withdrawn[app_id])
+
+    act = partial(planned_wish, wish=wish, foresee=foresee)
+    then = await in_rig(desk, wish.rules, act)
+    return Review(planned, then.plan)
+
+
+def _told(review: Review, desk: Desk, output: Output) -> str:
+    """Tell both plans; the second is a forecast."""
+    verbose = desk.verbosity > 0
+    plan, then = review.planned.plan, review.then
+    first = render_plan(plan, output, desk.style, verbose=verbose)
+    if then is None:
+        return first
+    if output is Output.JSON:
+        return document(Resubmission(withdrawal=plan, rollout=then))
+    second = render_plan(then, output, desk.style, verbose=verbose)
+    return f"{first}\n\n{FORECAST}\n\n{second}"
+
+
+async def _taken_back(desk: Desk, planned: Planned, manner: Manner) -> Ending:
+    """Take back, and go on with what was confirmed together with it."""
+    began = anyio.current_time()
+    act = partial(run_planned, planned=planned, manner=manner)
+    ending = await in_rig(desk, planned.plan.rules, act)
+    if manner.deadline_s is not None:
+        spent_s = anyio.current_time() - began
+        manner = replace(manner, deadline_s=max(0.0, manner.deadline_s - spent_s))
+    return await followed_up(desk, ending, manner)
 
 
 def _check_still_alone(state_dir: StateDir, runs_before: list[str]) -> None:
@@ -116,7 +187,7 @@ def _check_still_alone(state_dir: StateDir, runs_before: list[str]) -> None:
         )
 
 
-def _errand(desk: Desk, kind: RunKind, request: Request) -> Errand:
+def _errand(desk: Desk, kind: RunKind, request: Request, loaded: LoadedManifest | None) -> Errand:
     """Read the run that is meant and choose its apps. Raises `UsageInvalid`, `RunNotFound`."""
     recorded = read_run(desk.state_dir.run(request.run))
     other = recorded.plan.run_kind
@@ -126,7 +197,8 @@ def _errand(desk: Desk, kind: RunKind, request: Request) -> Errand:
             hint="name the rollout; fleetdeploy history lists the runs",
         )
     chosen = _chosen(recorded, request.chosen)
-    return errand_of(desk.state_dir, kind, recorded, chosen, request.run_id)
+    errand = errand_of(desk.state_dir, kind, recorded, chosen, request.run_id)
+    return replace(errand, resubmit=reference_of(loaded)) if loaded else errand
 
 
 def _chosen(recorded: Recorded, chosen: Selection) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """From a manifest to a plan: select, resolve, look at the platform, predict."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -33,7 +33,7 @@ from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.run import Looks
 from fleetdeploy.engine.survey import Survey, survey
 from fleetdeploy.errors import FleetError, FleetRefused, PlanMismatch
-from fleetdeploy.model import Phase, Until
+from fleetdeploy.model import Package, Phase, Until
 from fleetdeploy.storage.archive import Before, every_run, look_back
 from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
 from fleetdeploy.storage.quarantine_file import read_quarantine
@@ -118,7 +118,7 @@ def wish_of(
     return Wish(
         run_id=chosen_id,
         until=until,
-        manifest=_reference(loaded),
+        manifest=reference_of(loaded),
         rules=_rules(loaded.manifest, len(chosen)),
         targets=chosen,
         created_at=now,
@@ -140,8 +140,22 @@ def wish_again(plan: Plan) -> Wish:
     )
 
 
+Foresee = Callable[[str, tuple[Package, ...]], tuple[Package, ...]]
+"""From what an app's packages look like to what they will when the plan is carried out."""
+
+
+def as_seen(_app_id: str, rows: tuple[Package, ...]) -> tuple[Package, ...]:
+    """Foresee no change."""
+    return rows
+
+
 async def make_plan(
-    wish: Wish, link: Link, state_dir: StateDir, settings: Settings, at_once: int
+    wish: Wish,
+    link: Link,
+    state_dir: StateDir,
+    settings: Settings,
+    at_once: int,
+    foresee: Foresee = as_seen,
 ) -> Planned:
     """Look at every app and predict. Reads only.
 
@@ -154,6 +168,7 @@ async def make_plan(
     admission = admit(wish.targets, quarantine, rows.due(wish.created_at))
     tried = [app_id for app_id in wish.app_ids if app_id not in admission.set_aside]
     seen = await survey(link.platform, tried, at_once=at_once)
+    seen.rows = {app_id: foresee(app_id, rows) for app_id, rows in seen.rows.items()}
     check_credentials(seen)
     policy = policy_of(wish.rules, settings)
     targets = admission.marked(wish.targets)
@@ -271,7 +286,7 @@ def _with_soaks(target: Target, before: Before, now: datetime) -> Target:
     return replace(target, soaking=tuple(one for one in soaking if now < one.until))
 
 
-def _reference(loaded: LoadedManifest) -> ManifestRef:
+def reference_of(loaded: LoadedManifest) -> ManifestRef:
     return ManifestRef(
         name=loaded.manifest.name, path=str(loaded.path.absolute()), digest=loaded.digest
     )

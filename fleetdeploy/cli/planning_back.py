@@ -9,7 +9,7 @@ from fleetdeploy.cli.planning import Planned, Wish, check_credentials, policy_of
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.rig import Rig, interruptible
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.plan import Action, Plan, PlannedApp, seal
+from fleetdeploy.core.plan import Action, ManifestRef, Plan, PlannedApp, seal
 from fleetdeploy.core.plan_back import (
     left_alone,
     plan_back,
@@ -27,12 +27,16 @@ from fleetdeploy.storage.run_dir import StateDir, new_run_id
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """What may be taken back, not yet compared with the platform; `others` have nothing there."""
+    """What may be taken back, not yet compared with the platform; `others` have nothing there.
+
+    `resubmit` is the manifest that is to be rolled out to what was withdrawn.
+    """
 
     kind: RunKind
     of_run: str
     wish: Wish
     others: tuple[str, ...]
+    resubmit: ManifestRef | None = None
 
 
 def errand_of(
@@ -78,6 +82,7 @@ async def _make_plan(rig: Rig, errand: Errand) -> Planned:
         run_id=wish.run_id,
         run_kind=kind,
         of_run=errand.of_run,
+        resubmit=errand.resubmit,
         tool_version=tool_version(),
         created_at=wish.created_at,
         manifest=wish.manifest,

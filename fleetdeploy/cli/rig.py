@@ -6,6 +6,7 @@ It decides nothing about what is to be run.
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -16,7 +17,7 @@ from fleetdeploy.cli.connect import Link, connect
 from fleetdeploy.cli.hearing import hearing, say_where
 from fleetdeploy.cli.options import Desk
 from fleetdeploy.cli.ordering import torn_words
-from fleetdeploy.cli.planning import Planned, limits_of
+from fleetdeploy.cli.planning import Foresee, Planned, Wish, as_seen, limits_of, make_plan
 from fleetdeploy.cli.process import Interrupts, SystemClock
 from fleetdeploy.cli.render.hours import hours_facts
 from fleetdeploy.cli.render.layout import words
@@ -123,6 +124,13 @@ async def in_rig_that_hears(
         return result[0]
 
     return await in_rig(desk, rules, hear)
+
+
+async def planned_wish(rig: Rig, wish: Wish, foresee: Foresee = as_seen) -> Planned:
+    """Look at every app and predict, unless a signal comes. Reads only."""
+    desk, at_once = rig.desk, wish.limits.in_flight
+    act = partial(make_plan, wish, rig.link, desk.state_dir, desk.settings, at_once, foresee)
+    return await interruptible(rig, act)
 
 
 async def run_planned(rig: Rig, planned: Planned, manner: Manner) -> Ending:

@@ -17,7 +17,6 @@ from fleetdeploy.cli.planning import (
     Planned,
     Wish,
     check_not_stale,
-    make_plan,
     wish_again,
     wish_of,
 )
@@ -30,7 +29,7 @@ from fleetdeploy.cli.rig import (
     go_on,
     in_rig,
     in_rig_that_hears,
-    interruptible,
+    planned_wish,
     run_planned,
     told,
 )
@@ -46,7 +45,7 @@ from fleetdeploy.core.summary import exit_code_of, start_command
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.model import RunKind, Until
 from fleetdeploy.receiver.limits import Address
-from fleetdeploy.storage.archive import latest_unfinished, read_plan, read_run
+from fleetdeploy.storage.archive import Recorded, latest_unfinished, read_plan, read_run
 from fleetdeploy.storage.atomic import write_atomic
 from fleetdeploy.storage.manifest_file import load_manifest
 
@@ -166,30 +165,24 @@ def resume_command(
 
 
 async def _plan_only(desk: Desk, wish: Wish) -> Planned:
-    return await in_rig(desk, wish.rules, partial(_planned, wish=wish))
-
-
-async def _planned(rig: Rig, wish: Wish) -> Planned:
-    desk = rig.desk
-    act = partial(make_plan, wish, rig.link, desk.state_dir, desk.settings, wish.limits.in_flight)
-    return await interruptible(rig, act)
+    return await in_rig(desk, wish.rules, partial(planned_wish, wish=wish))
 
 
 async def _run_wish(desk: Desk, wish: Wish, manner: Manner, *, dry_run: bool) -> Ending:
     async def act(rig: Rig) -> Ending:
-        planned = await _planned(rig, wish)
+        planned = await planned_wish(rig, wish)
         if dry_run:
             return Ending(render_plan(planned.plan, desk.output, desk.style), ExitCode.OK)
         return await run_planned(rig, planned, manner)
 
     if dry_run:
         return await in_rig(desk, wish.rules, act)
-    return await followed_up(desk, await in_rig_that_hears(desk, wish.rules, manner, act))
+    return await followed_up(desk, await in_rig_that_hears(desk, wish.rules, manner, act), manner)
 
 
 async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) -> Ending:
     async def act(rig: Rig) -> Ending:
-        now = await _planned(rig, wish_again(saved))
+        now = await planned_wish(rig, wish_again(saved))
         check_not_stale(saved, now.plan)
         if dry_run:
             return Ending(render_plan(saved, desk.output, desk.style), ExitCode.OK)
@@ -197,7 +190,8 @@ async def _run_saved(desk: Desk, saved: Plan, manner: Manner, *, dry_run: bool) 
 
     if dry_run:
         return await in_rig(desk, saved.rules, act)
-    return await followed_up(desk, await in_rig_that_hears(desk, saved.rules, manner, act))
+    ending = await in_rig_that_hears(desk, saved.rules, manner, act)
+    return await followed_up(desk, ending, manner)
 
 
 async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
@@ -210,16 +204,23 @@ async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
     await finish_rollback(desk, recorded, overridden=overridden)
     recorded = read_run(recorded.run)
     if recorded.state.finished:
-        status = status_of(desk.state_dir, recorded)
-        desk.say(f"run {status.run_id} is finished: there is nothing to resume")
-        text = render_status(status, desk.output, desk.style)
-        return Ending(text, exit_code_of(recorded.state))
+        return await _already_finished(desk, recorded, manner)
     if named_and_paused and not recorded.alive:
         check_halt(recorded.run, recorded.state, manner)
         recorded.run.orders.append(make_order(OrderKind.LIFT, ""))
     act = partial(go_on, recorded=recorded, manner=manner)
     rules = recorded.plan.rules
-    return await followed_up(desk, await in_rig_that_hears(desk, rules, manner, act))
+    return await followed_up(desk, await in_rig_that_hears(desk, rules, manner, act), manner)
+
+
+async def _already_finished(desk: Desk, recorded: Recorded, manner: Manner) -> Ending:
+    """Tell a run that is at its end, and go on with what is to follow it."""
+    status = status_of(desk.state_dir, recorded)
+    if not status.to_resubmit:
+        desk.say(f"run {status.run_id} is finished: there is nothing to resume")
+    text = render_status(status, desk.output, desk.style)
+    ending = Ending(text, exit_code_of(recorded.state), recorded.run.run_id)
+    return await followed_up(desk, ending, manner)
 
 
 def _listening(text: str | None, *, no_wait: bool) -> Address | None:

@@ -21,6 +21,7 @@ from fleetdeploy.cli.render.problems import ErrorDocument, Problems
 from fleetdeploy.cli.render.pushes import Pushes
 from fleetdeploy.cli.render.quarantine import QuarantineChange, QuarantineList
 from fleetdeploy.cli.render.report import Report
+from fleetdeploy.cli.render.resubmission import Resubmission
 from fleetdeploy.cli.render.steered import Steered
 from fleetdeploy.cli.render.validated import Validated
 from fleetdeploy.core.diagnosis import Diagnosis
@@ -82,6 +83,7 @@ SCHEMAS: Final[Mapping[str, Callable[[], Schema]]] = {
     "quarantine-change": _of(QuarantineChange, "fleetdeploy quarantine add and clear"),
     "doctor": _of(Diagnosis, "fleetdeploy doctor"),
     "validate": _of(Validated, "fleetdeploy validate"),
+    "resubmission": _of(Resubmission, "fleetdeploy withdraw --and-resubmit --dry-run"),
     "problems": _of(Problems, "fleetdeploy, problems of a manifest"),
     "error": _of(ErrorDocument, "fleetdeploy, an error"),
 }

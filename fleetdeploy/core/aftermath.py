@@ -6,7 +6,7 @@ record here: which run takes back what is said by their plans. Pure: it starts n
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from fleetdeploy.core.endings import SUPERSEDED
@@ -14,7 +14,8 @@ from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.records import HaltCause
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import Value
-from fleetdeploy.model import Outcome, RunKind, Step
+from fleetdeploy.errors import ExitCode
+from fleetdeploy.model import Outcome, Package, PackageStatus, RunKind, Step
 
 ROLLS_BACK: Final = frozenset({HaltCause.BUDGET, HaltCause.CAUSE, HaltCause.GATE})
 """Halts that speak against what was released. A person decides; the platform and credentials say
@@ -126,6 +127,32 @@ def _unfinished(backs: Sequence[Later], asked: frozenset[str]) -> TakenBack | No
         if rolls_back and not asked.isdisjoint(one.state.apps):
             return _taken_back(one)
     return None
+
+
+def once_withdrawn(rows: tuple[Package, ...], package_id: str | None) -> tuple[Package, ...]:
+    """Return an app's packages as they will be when this one is out of audit: in development."""
+    return tuple(
+        replace(row, status=PackageStatus.DEVELOPMENT)
+        if row.package_id == package_id and row.status == PackageStatus.IN_AUDIT
+        else row
+        for row in rows
+    )
+
+
+_BY_MEANING: Final = (
+    ExitCode.OK,
+    ExitCode.INCOMPLETE,
+    ExitCode.UNFINISHED,
+    ExitCode.HALTED,
+    ExitCode.CREDENTIALS,
+    ExitCode.INTERRUPTED,
+    ExitCode.TERMINATED,
+)
+
+
+def worse(one: ExitCode, other: ExitCode) -> ExitCode:
+    """Return the exit code of two runs that belong together: that of the one that went worse."""
+    return max(one, other, key=_BY_MEANING.index)
 
 
 def _taken_back(later: Later) -> TakenBack:

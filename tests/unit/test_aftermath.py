@@ -11,7 +11,9 @@ from fleetdeploy.core.aftermath import (
     aftermath_of,
     asks_for_more,
     next_after,
+    once_withdrawn,
     rolled_back_by_halt,
+    worse,
 )
 from fleetdeploy.core.endings import NOT_ONLINE, SUPERSEDED
 from fleetdeploy.core.lifecycle import Event
@@ -29,9 +31,10 @@ from fleetdeploy.core.records import (
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.core.summary import summarise
-from fleetdeploy.model import Outcome, RunKind, Until
+from fleetdeploy.errors import ExitCode
+from fleetdeploy.model import Outcome, PackageStatus, RunKind, Until
 from tests.builders import make_plan, make_planned, make_rules
-from tests.unit.core_builders import NOTE, WRITER, entries_of, header, record_of
+from tests.unit.core_builders import NOTE, WRITER, entries_of, header, make_row, record_of
 from tests.unit.test_plan_back import TO_APPROVED, TO_RELEASED
 
 ONE, TWO, THREE = "1", "2", "3"
@@ -228,3 +231,30 @@ def test_before_its_end_and_without_a_manifest_nothing_follows_a_withdrawal() ->
     plain = withdrawal().model_copy(update={"resubmit": None})
     assert not asks_for_more(plain, told(plain, *WITHDRAWN, RunFinished()))
     assert withdrawal().digest != seal(plain).digest
+
+
+def test_the_forecast_takes_only_the_package_itself_out_of_audit() -> None:
+    ours, other, online = make_row(4, "1"), make_row(4, "2"), make_row(1, "1")
+    moved = once_withdrawn((ours, other, online), "1")
+    assert [row.status for row in moved] == [
+        PackageStatus.DEVELOPMENT,
+        PackageStatus.IN_AUDIT,
+        PackageStatus.ONLINE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        (ExitCode.OK, ExitCode.INCOMPLETE, ExitCode.INCOMPLETE),
+        (ExitCode.UNFINISHED, ExitCode.INCOMPLETE, ExitCode.UNFINISHED),
+        (ExitCode.HALTED, ExitCode.UNFINISHED, ExitCode.HALTED),
+        (ExitCode.INCOMPLETE, ExitCode.INTERRUPTED, ExitCode.INTERRUPTED),
+    ],
+)
+def test_of_two_runs_the_one_that_went_worse_gives_the_exit_code(
+    one: ExitCode, other: ExitCode, expected: ExitCode
+) -> None:
+    """Which is not the larger number."""
+    assert worse(one, other) is expected
+    assert worse(other, one) is expected
