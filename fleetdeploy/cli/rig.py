@@ -27,10 +27,11 @@ from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.running import Manner, Seat, Surroundings, Watch, take_new, take_up, work
 from fleetdeploy.cli.watching import open_watcher
 from fleetdeploy.core.hours import calendar_of
+from fleetdeploy.core.next_steps import exit_code_of
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
-from fleetdeploy.core.summary import exit_code_of, summarise
+from fleetdeploy.core.summary import summarise
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.ports import NoticeFeed
 from fleetdeploy.storage.archive import Recorded

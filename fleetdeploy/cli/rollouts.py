@@ -39,9 +39,9 @@ from fleetdeploy.cli.running import (
     yield_to_newer,
 )
 from fleetdeploy.cli.steering import is_paused, lift_pause
+from fleetdeploy.core.next_steps import exit_code_of, start_command
 from fleetdeploy.core.orders import OrderKind
 from fleetdeploy.core.plan import Plan
-from fleetdeploy.core.summary import exit_code_of, start_command
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.model import RunKind, Until
 from fleetdeploy.receiver.limits import Address

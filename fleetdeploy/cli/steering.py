@@ -15,6 +15,7 @@ from fleetdeploy.cli.ordering import Fate, Post, make_order
 from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.render.steered import Steered, render_steered
+from fleetdeploy.core.next_steps import next_command
 from fleetdeploy.core.orders import (
     Moot,
     Order,
@@ -24,7 +25,7 @@ from fleetdeploy.core.orders import (
     pending,
     waiting_wave,
 )
-from fleetdeploy.core.summary import describe_state, next_command, summarise
+from fleetdeploy.core.summary import describe_state, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.storage.archive import Recorded, read_run
 

@@ -1,6 +1,5 @@
 """A run told to a person or a script: counts, causes, and the command to type next."""
 
-import shlex
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
@@ -13,14 +12,13 @@ from fleetdeploy.core.app_state import AppState, step_of
 from fleetdeploy.core.endings import QUARANTINED
 from fleetdeploy.core.gates import Soak, next_move
 from fleetdeploy.core.hours import openings
+from fleetdeploy.core.next_steps import next_command
 from fleetdeploy.core.orders import waiting_wave
 from fleetdeploy.core.outages import Outage
 from fleetdeploy.core.plan import Plan, PlannedApp
-from fleetdeploy.core.records import NEED_OVERRIDE, ErrorNote, HaltCause, StopReason
+from fleetdeploy.core.records import ErrorNote, HaltCause, StopReason
 from fleetdeploy.core.replay import SUCCESSES, RunState
-from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.core.wave_notes import WaveNote, wave_notes
-from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, RunKind, Service, Step
 
 SCHEMA_VERSION: Final = 1
@@ -280,65 +278,6 @@ def group_waits(apps: Iterable[AppStatus]) -> tuple[WindowWait, ...]:
 def _cause_message(error: AppError | None, msg: str) -> str:
     assert error is not None
     return f"{error.message} ({msg})" if msg else error.message
-
-
-def exit_code_of(state: RunState) -> ExitCode:
-    """Return the exit code of a run that has stopped; a signal's code is the caller's to know."""
-    if state.halted is not None:
-        credentials = state.halted.cause is HaltCause.CREDENTIALS
-        return ExitCode.CREDENTIALS if credentials else ExitCode.HALTED
-    resting = state.stopped is not None and state.stopped.reason is StopReason.RESTING
-    if not state.finished and not resting:
-        return ExitCode.UNFINISHED
-    there = (
-        app.outcome in SUCCESSES or (resting and not app.terminal) for app in state.apps.values()
-    )
-    return ExitCode.OK if all(there) else ExitCode.INCOMPLETE
-
-
-def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
-    """Return the command that a person would most likely type now."""
-    if state.superseded_by is not None:
-        return f"fleetdeploy status {state.superseded_by}"
-    if state.header is None and not alive:
-        return start_command(plan)
-    if state.finished:
-        return _next_after_end(plan, state)
-    if not alive and state.halted is not None and state.halted.cause in NEED_OVERRIDE:
-        return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
-    if state.paused is not None:
-        return f"fleetdeploy resume {plan.run_id}"
-    if wave := waiting_wave(plan, state):
-        return f"fleetdeploy approve {plan.run_id} {shlex.quote(wave)}"
-    if alive:
-        return f"fleetdeploy status {plan.run_id}"
-    if state.stopped is not None and state.stopped.reason is StopReason.RESTING:
-        return f"fleetdeploy resume {plan.run_id} --until released"
-    return f"fleetdeploy resume {plan.run_id}"
-
-
-def _all_else_is_well(state: RunState) -> bool:
-    """Whether nobody but those in quarantine is not where it should be."""
-    return all(app.outcome in SUCCESSES or is_set_aside(app.error) for app in state.apps.values())
-
-
-def _next_after_end(plan: Plan, state: RunState) -> str:
-    if exit_code_of(state) is ExitCode.OK or _no_use_again(plan, state):
-        return f"fleetdeploy report {plan.run_id}"
-    return "fleetdeploy quarantine list" if _all_else_is_well(state) else start_command(plan)
-
-
-def _no_use_again(plan: Plan, state: RunState) -> bool:
-    """Whether the same command would end alike: what failed may go back yet, the rest not."""
-    failed = any(app.outcome is Outcome.FAILED for app in state.apps.values())
-    return plan.of_run is not None and not failed
-
-
-def start_command(plan: Plan) -> str:
-    """Return the command that makes a run like this one."""
-    if plan.of_run is not None:
-        return f"fleetdeploy {plan.run_kind} {plan.of_run}"
-    return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
 
 
 def _app_status(

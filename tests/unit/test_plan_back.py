@@ -8,6 +8,7 @@ from fleetdeploy.cli.render.plan import render_plan
 from fleetdeploy.cli.render.style import Output, Style
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.lifecycle import Event
+from fleetdeploy.core.next_steps import next_command
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, check_digest, seal
 from fleetdeploy.core.plan_back import (
     left_alone,
@@ -18,7 +19,7 @@ from fleetdeploy.core.plan_back import (
 )
 from fleetdeploy.core.records import AppFinished, RunFinished, StepStarted
 from fleetdeploy.core.replay import RunState
-from fleetdeploy.core.summary import next_command, summarise
+from fleetdeploy.core.summary import summarise
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import IllegalTransition
 from fleetdeploy.model import Outcome, Package, RunKind, Step

@@ -13,6 +13,7 @@ from fleetdeploy.core.decisions import Do, Note, Policy, Sight
 from fleetdeploy.core.diagnosis import AppCheckup, Check, State, fine
 from fleetdeploy.core.endings import QUOTA_USED_UP
 from fleetdeploy.core.gates import HaltAt, Move, Open, in_order, next_move
+from fleetdeploy.core.next_steps import exit_code_of
 from fleetdeploy.core.plan import Action, Plan, check_digest
 from fleetdeploy.core.quarantine import (
     JUDGES,
@@ -37,7 +38,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.core.replay import RunState, replay
 from fleetdeploy.core.set_aside import SetAside, leave_alone
 from fleetdeploy.core.so_far import SoFar
-from fleetdeploy.core.summary import exit_code_of, summarise
+from fleetdeploy.core.summary import summarise
 from fleetdeploy.core.targets import Target, Undo
 from fleetdeploy.errors import ExitCode, PlanMismatch
 from fleetdeploy.model import Outcome, RunKind, Step, Until

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from fleetdeploy.core.lifecycle import Event
+from fleetdeploy.core.next_steps import exit_code_of, next_command
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
@@ -26,14 +27,7 @@ from fleetdeploy.core.records import (
 )
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import WaveRule
-from fleetdeploy.core.summary import (
-    PauseNote,
-    Status,
-    describe_state,
-    exit_code_of,
-    next_command,
-    summarise,
-)
+from fleetdeploy.core.summary import PauseNote, Status, describe_state, summarise
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.model import Outcome, Phase, Until
 from tests.unit.core_builders import (

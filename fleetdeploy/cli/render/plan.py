@@ -26,8 +26,8 @@ from fleetdeploy.cli.render.safe import code, safe, safe_markdown
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import moment
 from fleetdeploy.cli.render.waves import wave_facts
+from fleetdeploy.core.next_steps import start_command
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote
-from fleetdeploy.core.summary import start_command
 from fleetdeploy.model import RunKind, Step
 
 SMALL_FLEET: Final = 40
