@@ -52,9 +52,17 @@ async def followed_up(desk: Desk, ending: Ending, manner: Manner) -> Ending:
     found = aftermath(desk.state_dir, recorded)
     if found.to_roll_back:
         return await _rolled_back(desk, recorded, found.to_roll_back, ending)
-    if found.to_resubmit and not ending.interrupted:
+    if found.to_resubmit and ending.interrupted:
+        return replace(ending, text=_told(desk, recorded))
+    if found.to_resubmit:
         return await _resubmitted(desk, recorded, found.to_resubmit, ending, manner)
     return ending
+
+
+def _told(desk: Desk, recorded: Recorded) -> str:
+    """Tell a run as it is now, with what came after it."""
+    status = status_of(desk.state_dir, read_run(recorded.run))
+    return render_status(status, desk.output, desk.style)
 
 
 async def _rolled_back(
@@ -71,8 +79,7 @@ async def _rolled_back(
             await _roll_back(desk, recorded, app_ids)
         except FleetError as error:
             desk.say(f"{_what(app_ids)}: {error.message}. {_later(recorded.run.run_id)}")
-    status = status_of(desk.state_dir, read_run(recorded.run))
-    return Ending(render_status(status, desk.output, desk.style), ending.code)
+    return replace(ending, text=_told(desk, recorded))
 
 
 async def finish_rollback(desk: Desk, recorded: Recorded, *, overridden: bool) -> None:

@@ -168,10 +168,7 @@ async def _taken_back(desk: Desk, planned: Planned, manner: Manner) -> Ending:
     began = anyio.current_time()
     act = partial(run_planned, planned=planned, manner=manner)
     ending = await in_rig(desk, planned.plan.rules, act)
-    if manner.deadline_s is not None:
-        spent_s = anyio.current_time() - began
-        manner = replace(manner, deadline_s=max(0.0, manner.deadline_s - spent_s))
-    return await followed_up(desk, ending, manner)
+    return await followed_up(desk, ending, manner.after(anyio.current_time() - began))
 
 
 def _check_still_alone(state_dir: StateDir, runs_before: list[str]) -> None:

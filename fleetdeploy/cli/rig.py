@@ -64,10 +64,7 @@ class Rig:
 
     def left(self, manner: Manner) -> Manner:
         """Count the deadline from when this process began, not from when the looks were done."""
-        if manner.deadline_s is None:
-            return manner
-        spent_s = anyio.current_time() - self.began
-        return replace(manner, deadline_s=max(0.0, manner.deadline_s - spent_s))
+        return manner.after(anyio.current_time() - self.began)
 
 
 @asynccontextmanager

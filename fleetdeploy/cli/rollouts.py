@@ -209,8 +209,9 @@ async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
         check_halt(recorded.run, recorded.state, manner)
         recorded.run.orders.append(make_order(OrderKind.LIFT, ""))
     act = partial(go_on, recorded=recorded, manner=manner)
-    rules = recorded.plan.rules
-    return await followed_up(desk, await in_rig_that_hears(desk, rules, manner, act), manner)
+    began = anyio.current_time()
+    ending = await in_rig_that_hears(desk, recorded.plan.rules, manner, act)
+    return await followed_up(desk, ending, manner.after(anyio.current_time() - began))
 
 
 async def _already_finished(desk: Desk, recorded: Recorded, manner: Manner) -> Ending:

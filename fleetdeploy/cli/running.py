@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from fleetdeploy.cli.connect import Link
@@ -50,6 +50,12 @@ class Manner:
     wait: bool = True
     override_reason: str | None = None
     listen: Address | None = None
+
+    def after(self, spent_s: float) -> "Manner":
+        """Return what is left of it after so many seconds: a deadline counts from the start."""
+        if self.deadline_s is None:
+            return self
+        return replace(self, deadline_s=max(0.0, self.deadline_s - spent_s))
 
 
 @dataclass(frozen=True, slots=True)

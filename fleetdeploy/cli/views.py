@@ -76,7 +76,7 @@ def explain_command(desk: Desk, *, run: str, app: str) -> ExitCode:
         recorded.contents.entries,
         desk.output,
         desk.style,
-        next_command=_summary(recorded).next,
+        next_command=status_of(desk.state_dir, recorded).next,
     )
     desk.print(text)
     return ExitCode.OK

@@ -37,7 +37,7 @@ def test_what_was_withdrawn_is_rolled_out_anew_by_a_run_of_its_own(tmp_path: Pat
         status = stage.run("status", "away", "-o", "json").document()
         stage.platform.check_lawful()
     assert dry.code == 0, dry.err
-    assert "withdraws" in dry.out
+    assert f"rolls out {mended}" in dry.out
     assert "then, for those that were withdrawn, as far as it can be known now:" in dry.out
     assert "+ 2 upload" in dry.out
     both = as_json.document()

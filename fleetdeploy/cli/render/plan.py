@@ -158,6 +158,7 @@ def _facts(plan: Plan, style: Style) -> list[tuple[str, str]]:
             f"{plan.rules.requests_per_second:g} calls per second, {plan.rules.in_flight} at once",
         ),
         *hours_facts(plan, style, plan.created_at),
+        *([("then", f"rolls out {plan.resubmit.path}")] if plan.resubmit else []),
         ("made", moment(plan.created_at, style)),
     ]
     facts[5:5] = wave_facts(plan)
