@@ -137,6 +137,9 @@ class RunState:
             self._check_kind(entry.record)
             app = advance(self._app(entry.record.app_id), entry.record, at=entry.at)
             self.apps[app.app_id] = app
+            if app.outcome in SUCCESSES:
+                self.failing.discard(app.app_id)
+                self.blocking.discard(app.app_id)
             if isinstance(entry.record, AppFinished):
                 self._count(entry.record)
         else:

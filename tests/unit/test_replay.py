@@ -197,6 +197,15 @@ def test_what_earlier_runs_left_counts_until_the_app_succeeds() -> None:
     assert (state.failing, state.blocking) == ({"2", "3", "9"}, set())
 
 
+def test_an_app_that_is_released_in_this_run_counts_no_more() -> None:
+    state = RunState.new("12", failing="12", blocking="1")
+    to_release = (Event.FOUND_APPROVED, Event.RELEASE_STARTED, Event.RELEASE_SUCCEEDED)
+    records = [record_of(event, "1") for event in (*to_release, Event.AWAIT_RELEASE_SUCCEEDED)]
+    replay(state, entries_of([header(), *records]))
+    assert state.apps["1"].phase is Phase.RELEASED
+    assert (state.failing, state.blocking) == ({"2"}, set())
+
+
 def test_a_failed_step_is_not_a_failed_app() -> None:
     state = state_of(record_of(Event.UPLOAD_STARTED), record_of(Event.UPLOAD_FAILED))
     assert state.failing == set()
