@@ -22,6 +22,7 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
+from fleetdeploy.core.settling import EARLIER_STEP
 from fleetdeploy.core.targets import Target
 from fleetdeploy.core.way_back import protected_end
 from fleetdeploy.engine.allowance import Allowance
@@ -300,14 +301,19 @@ class Pipeline:
         return Next(self._lookout.usual_s(flight.patience))
 
     def _confirm(self, flight: Flight, decision: Confirm) -> Next:
-        """Look again in a while, at the latest when the silence will have lasted long enough."""
+        """Look again in a while, at the latest when the silence will have lasted long enough.
+
+        What an earlier run may have sent is waited for anew in each process, so a run that does
+        not wait sits it out as well.
+        """
         now = anyio.current_time()
         if flight.absent_since is None or flight.missing != decision.missing:
             flight.absent_since, flight.missing = now, decision.missing
         left_s = max(LEAST_PAUSE_S, flight.absent_since + decision.wait_s - now)
         delay_s = min(left_s, self._lookout.usual_s(flight.patience))
         phase = self._app(flight).phase
-        patient = phase in _PEOPLE_DECIDE and flight.patience.looks > PATIENCE_LOOKS
+        people = phase in _PEOPLE_DECIDE and decision.missing != EARLIER_STEP
+        patient = people and flight.patience.looks > PATIENCE_LOOKS
         return Next(delay_s, urgent=phase in SENT, patient=patient)
 
     def _note_phase(self, flight: Flight) -> None:

@@ -3,6 +3,7 @@
 import anyio
 import pytest
 
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.records import Entry, StepSucceeded
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.behaviour import Behaviour
@@ -89,6 +90,17 @@ async def test_a_run_that_died_with_a_request_acknowledged_is_taken_over_and_not
     assert complaints(night) == []
     await anyio.sleep(late_s)
     await released_once(after(night))
+
+
+@pytest.mark.anyio
+async def test_a_run_that_does_not_wait_sits_out_a_doubt_however_long_the_settle_time() -> None:
+    """It would begin anew in each process, and never come to its end."""
+    night = lagging_night(policy=Policy(settle_s=120.0), wait=False)
+    await live_until_answered(night, "upload")
+    second = after(night)
+    await second.live()
+    assert complaints(second) == []
+    assert second.phases() == {Phase.AUDITING: APPS}
 
 
 @pytest.mark.anyio
