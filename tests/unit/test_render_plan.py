@@ -1,5 +1,6 @@
 """The plan as people read it."""
 
+import re
 from datetime import timedelta, timezone
 
 import pytest
@@ -52,7 +53,7 @@ def test_a_small_plan_has_a_line_for_each_app_and_ends_in_the_next_command() -> 
         "\n"
         "+ 100000282  火锅店         upload       nothing is online yet\n"
         "+ 100000283  Hot Pot House  upload       nothing is online yet; changes ext.theme, "
-        "window; an earlier run left it in doubt: looks first; "
+        "window; an earlier run was at work on it: looks first; "
         "submits at upload: no submit_audit step\n"
         "! 7          Hot Pot House  -            no category; "
         "wait for the review of the category\n"
@@ -121,6 +122,28 @@ def test_waves_are_shown_where_there_are_several() -> None:
     text = render_plan(plan, Output.TEXT, STYLE)
     assert "wave 1    canary: 1 app\nwave 2    rest: 1 app\n" in text
     assert "+ 2  Hot Pot House  rest    upload  nothing is online yet" in text
+
+
+def test_a_plan_goes_wave_by_wave_after_what_is_not_routine() -> None:
+    apps = [make_planned(str(100 + n), wave=("rest", "canary")[n % 2]) for n in range(60)]
+    apps += [make_planned("7", wave="rest", action=Action.BLOCKED, start=None, error=NOTE)]
+    rules = make_rules(waves=[{"name": "canary"}, {"name": "rest"}])
+    some, all_of_them = (
+        make_plan(chosen, waves=("canary", "rest"), rules=rules) for chosen in (apps[:4], apps)
+    )
+    small = render_plan(some, Output.TEXT, STYLE)
+    large = render_plan(all_of_them, Output.TEXT, STYLE)
+    rows = [line.split()[:3] for line in large.splitlines() if line[:2] in ("+ ", "! ")]
+    assert re.findall(r"^\+ (\d+)", small, re.MULTILINE) == ["101", "103", "100", "102"]
+    assert [(row[0], row[1]) for row in rows] == [("!", "7"), ("+", "30"), ("+", "30")]
+    assert large.index(" canary  upload ") < large.index(" rest    upload ")
+
+
+def test_what_is_adopted_by_a_large_fleet_is_grouped_too() -> None:
+    adopted = make_planned("1", action=Action.ADOPT, start=Step.RELEASE, reason="ours is there")
+    apps = [adopted.model_copy(update={"app_id": str(100 + number)}) for number in range(60)]
+    text = render_plan(make_plan(apps), Output.TEXT, STYLE)
+    assert "> 60 apps    release  ours is there: 100, 101, " in text
 
 
 def test_markdown_is_a_document_for_a_review() -> None:

@@ -60,7 +60,9 @@ _TONES: Final[Mapping[Action, Tone]] = MappingProxyType(
         Action.UNKNOWN: Tone.CARE,
     }
 )
-_ROUTINE: Final = frozenset({Action.UPLOAD, Action.ROLLBACK, Action.WITHDRAW, Action.UNCHANGED})
+_ROUTINE: Final = frozenset(
+    {Action.UPLOAD, Action.ADOPT, Action.ROLLBACK, Action.WITHDRAW, Action.UNCHANGED}
+)
 """In a large fleet, apps of these actions stand together by their reason."""
 
 
@@ -105,7 +107,10 @@ def render_plan(
 
 
 def _rows(plan: Plan, *, verbose: bool) -> list[_Row]:
-    """Put together what is said in one breath; what is not routine has a line of its own."""
+    """Put together what is said in one breath; what is not routine has a line of its own.
+
+    Rows come wave by wave, in a large fleet after what is not routine.
+    """
     groups: dict[object, list[PlannedApp]] = {}
     grouped = len(plan.apps) > SMALL_FLEET and not verbose
     for app in plan.apps:
@@ -113,7 +118,10 @@ def _rows(plan: Plan, *, verbose: bool) -> list[_Row]:
         key = alike if grouped and app.action in _ROUTINE else app.app_id
         groups.setdefault(key, []).append(app)
     rows = [_Row(tuple(apps), why(apps[0])) for apps in groups.values()]
-    return sorted(rows, key=lambda row: row.action in _ROUTINE) if grouped else rows
+    turn = {wave.name: place for place, wave in enumerate(plan.course().waves)}
+    return sorted(
+        rows, key=lambda row: (grouped and row.action in _ROUTINE, turn[row.apps[0].wave])
+    )
 
 
 def why(app: PlannedApp) -> str:
@@ -124,7 +132,7 @@ def why(app: PlannedApp) -> str:
     if app.priority and app.start is not None:
         parts.append(f"priority {app.priority}")
     if app.in_doubt_before:
-        parts.append("an earlier run left it in doubt: looks first")
+        parts.append("an earlier run was at work on it: looks first")
     if app.direct_commit and app.start in (Step.UPLOAD, Step.AWAIT_UPLOAD):
         parts.append("submits at upload: no submit_audit step")
     if app.error is not None and app.error.hint:
