@@ -6,7 +6,7 @@ that faults do to a connection. It logs nothing, as tokens ride in the query str
 
 import json
 from asyncio import get_running_loop
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 from urllib.parse import parse_qsl
@@ -62,7 +62,7 @@ async def serve(
     world.time_scale = time_scale
     began = loop.time()
     world.wire.read = lambda: loop.time() - began
-    front = _Front(Api(world, faults), world.wire.read, time_scale)
+    front = _Front(Api(world, faults), time_scale)
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_get(REPORT_PATH, front.report)
     app.router.add_route("*", "/{path:.*}", front.answer)
@@ -92,9 +92,8 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> str:
 class _Front:
     """Turns HTTP requests into the api's values, and deliveries into what a socket shows."""
 
-    def __init__(self, api: Api, clock: Callable[[], float], time_scale: float) -> None:
+    def __init__(self, api: Api, time_scale: float) -> None:
         self._api = api
-        self._clock = clock
         self._time_scale = time_scale
 
     async def report(self, _: web.Request) -> web.Response:
@@ -106,7 +105,9 @@ class _Front:
             asked = Request(
                 request.method, request.path, dict(request.query), await _read_form(request)
             )
-            real_s = self._clock()
+            clock = self._api.world.wire.read
+            assert clock is not None, "a clock goes as long as the server does"
+            real_s = clock()
             delivery = self._api.deliver(asked, real_s * self._time_scale, wire_now=real_s)
             return await self._bring(request, delivery)
 
