@@ -54,22 +54,6 @@ QUICK: Final[Mapping[str, object]] = {
 """An app goes through in about a second."""
 SLOW_AUDITS: Final[Mapping[str, object]] = {**QUICK, "audit_s": 36_000}
 """No audit ends while a test lasts."""
-SEVERAL: Final = """
-import json, os, sys
-from fleetdeploy.cli.main import run
-
-for number, words in enumerate(json.loads(sys.argv[1])):
-    for descriptor, kind in ((1, "out"), (2, "err")):
-        file = os.open(f"{sys.argv[2]}-{number}.{kind}", os.O_WRONLY | os.O_CREAT)
-        os.dup2(file, descriptor)
-        os.close(file)
-    code = run(words)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    with open(f"{sys.argv[2]}-{number}.code", "w") as told:
-        told.write(str(code))
-"""
-"""What the command does but for its last step, `sys.exit`, once for each list of words."""
 ANSI: Final = re.compile("[\x1b\x9b]")
 RECEIVES: Final = re.compile(r'receiving pushes at (http://[^\s"]+/push)')
 
@@ -287,23 +271,8 @@ class Stage:
         return self._begin(partial(nursery(self.nursery).start, birth))
 
     def several(self, *commands: Sequence[str]) -> list[Result]:
-        """Run commands that only look or are refused, one after the other in one process.
-
-        An interpreter's start takes longer than any of them.
-        """
-        base = self.directory / f"several-{next(self.numbers)}"
-        arguments = ["-c", SEVERAL, json.dumps(commands), str(base)]
-        start = self._interpreter(arguments, self.environment({}), self.directory)
-        told = self._begin(start).end()
-        assert told.code == 0, told.err
-        return [
-            Result(
-                int(Path(f"{base}-{number}.code").read_text("utf-8")),
-                Path(f"{base}-{number}.out").read_text("utf-8"),
-                Path(f"{base}-{number}.err").read_text("utf-8"),
-            )
-            for number in range(len(commands))
-        ]
+        """Run commands one after the other, each to its end."""
+        return [self.run(*words) for words in commands]
 
     def _interpreter(
         self, arguments: Sequence[str], environment: Mapping[str, str], cwd: Path
