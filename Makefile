@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tests start many interpreters, and none of them should compile again what another has compiled.
+export PYTHONDONTWRITEBYTECODE :=
 READY := $(VENV)/.ready
 
 .PHONY: help demo demo-kill test check lint types docs soak fuzz crash bench generate clean
