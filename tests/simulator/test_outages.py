@@ -66,8 +66,8 @@ async def finish(night: Night, apps: int) -> None:
 
 @pytest.mark.slow
 async def test_two_hours_without_the_platform_fail_no_app_and_cost_the_probes_alone() -> None:
-    night = night_out(300, Service.PLATFORM, from_s=100.0, lasts_s=2 * HOUR_S)
-    await finish(night, 300)
+    night = night_out(60, Service.PLATFORM, from_s=100.0, lasts_s=2 * HOUR_S)
+    await finish(night, 60)
     assert told(night) == [(OutageBegan, Service.PLATFORM), (OutageEnded, Service.PLATFORM)]
     (outage,) = night.replayed().outages
     assert outage.until is not None
@@ -77,7 +77,7 @@ async def test_two_hours_without_the_platform_fail_no_app_and_cost_the_probes_al
     during = sent_between(night, began_s + 5.0, 100.0 + 2 * HOUR_S)
     assert set(during) == {"packages"}
     assert len(during) <= 2 * HOUR_S / SHORTEST_LAST_PROBE_S
-    assert len(night.world.effects) == 3 * 300
+    assert len(night.world.effects) == 3 * 60
 
 
 @pytest.mark.slow
@@ -125,10 +125,10 @@ async def test_an_app_whose_uploads_alone_fail_has_its_bounds_as_ever() -> None:
     """The others get through, so that nothing is out."""
     behaviour = CALM.changed({"audit_s": (6 * HOUR_S, 6 * HOUR_S)})
     scenario = Scenario(behaviour=behaviour, apps={"100000001": {"upload_fail_chance": 1.0}})
-    night = make_night(20, scenario=scenario)
+    night = make_night(6, scenario=scenario)
     await night.live()
     check(night)
-    assert night.phases() == {Phase.FAILED: 1, Phase.RELEASED: 19}
+    assert night.phases() == {Phase.FAILED: 1, Phase.RELEASED: 5}
     assert max(tries_of(night, Step.UPLOAD)) == night.policy.attempts
     assert told(night) == []
 
@@ -184,9 +184,9 @@ async def test_a_deadline_ends_a_run_in_an_outage(service: Service) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("service", [Service.PLATFORM, Service.BUILD, Service.RELEASE])
 async def test_kills_in_an_outage_change_nothing(service: Service) -> None:
-    night = night_out(40, service, from_s=1.0, lasts_s=2 * HOUR_S)
+    night = night_out(15, service, from_s=0.5, lasts_s=2 * HOUR_S)
     rng = Random(7)
     for _ in range(12):
         assert await night.live_until(rng.uniform(60.0, 900.0)) is None
-    await finish(night, 40)
+    await finish(night, 15)
     assert told(night) == [(OutageBegan, service), (OutageEnded, service)]
