@@ -240,10 +240,11 @@ async def test_a_run_that_rests_at_its_approvals_has_nothing_to_take_back() -> N
 def test_a_crash_at_any_append_is_gone_on_from(moment: Moment, keep: bool, kind: RunKind) -> None:
     """Before and after the record is durable, and whether or not the disk kept the bytes."""
 
+    back = kind is RunKind.ROLLBACK
+    first = in_virtual_time(lambda: released(3) if back else in_audit(3, audit_s=(5e5, 6e5)))
+
     async def crash_at(seq: int) -> int:
-        back = kind is RunKind.ROLLBACK
-        first = await (released(3) if back else in_audit(3, audit_s=(5e5, 6e5)))
-        night = after_faults(first, kind, FIFTH, 3)
+        night = after_faults(first.copy(), kind, FIFTH, 3)
         crashed = await night.crash_at(seq, moment, keep=keep) is None
         assert complaints(night) == []
         if crashed:
@@ -254,6 +255,6 @@ def test_a_crash_at_any_append_is_gone_on_from(moment: Moment, keep: bool, kind:
         return len(night.entries()) if crashed else 0
 
     seq = 0
-    while in_virtual_time(partial(crash_at, seq)):
+    while in_virtual_time(partial(crash_at, seq), start_s=first.now):
         seq += 1
     assert seq > 10  # a header, a wave, and three records an app at least
