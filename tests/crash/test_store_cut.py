@@ -17,7 +17,7 @@ from fleetdeploy.storage.sealing import Sealer, new_key
 from tests.contract.store_contract import APP, OTHER, HandClock, count_up, numbered
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMITS = 8
+COMMITS = 4
 KEY = new_key()
 FRAME = 4096 + 24
 """A page of the log with its header; the log itself has a header of 32 bytes."""
@@ -91,7 +91,7 @@ def every_edge() -> Iterator[int]:
     """Cut within the header, at the edges of each frame, and here and there inside."""
     yield from range(0, 34, 3)
     for start in range(32, 10_000_000, FRAME):
-        yield from (start + offset for offset in (0, 1, 8, 23, 24, 25, 1000, 3000, FRAME - 1))
+        yield from (start + offset for offset in (0, 1, 23, 24, 25, 2000, FRAME - 1))
 
 
 @pytest.mark.anyio
@@ -137,7 +137,7 @@ async def test_credentials_whose_log_is_damaged_anywhere_hold_a_prefix(tmp_path:
     left_by_a_death(tmp_path / "left")
     log = (tmp_path / "left" / f"{FILE_NAME}-wal").read_bytes()
     chance = random.Random(7)
-    for _ in range(200):
+    for _ in range(100):
         place = chance.randrange(len(log))
         damaged = log[:place] + bytes([log[place] ^ 1 << chance.randrange(8)]) + log[place + 1 :]
         (cut,) = cut_copies(tmp_path / "left", tmp_path / "cut", FILE_NAME, iter([0]))
@@ -153,7 +153,7 @@ async def test_credentials_whose_log_is_damaged_anywhere_hold_a_prefix(tmp_path:
 @pytest.mark.slow
 async def test_a_writer_killed_at_any_moment_leaves_the_old_or_the_new(tmp_path: Path) -> None:
     chance = random.Random(11)
-    for _ in range(12):
+    for _ in range(8):
         told = killed_after(tmp_path, chance)
         with SqliteStore.open(tmp_path, None) as store:
             credential, other = await store.apps()

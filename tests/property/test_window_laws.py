@@ -76,7 +76,7 @@ def hours_of(texts: list[str], frozen: list[Frozen]) -> Hours:
     )
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.lists(windows(), max_size=3), st.lists(freezes, max_size=2), moments)
 def test_it_is_open_exactly_when_the_wall_clock_shows_it(
     texts: list[str], frozen: list[Frozen], at: datetime
@@ -87,7 +87,7 @@ def test_it_is_open_exactly_when_the_wall_clock_shows_it(
         assert hours.is_open(moment) is may_happen(texts, frozen, moment)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(windows(), max_size=2), st.lists(freezes, max_size=1), moments)
 @example(["Sun 02:15-02:45 Europe/Berlin"], [], datetime(2026, 3, 28, 12, tzinfo=UTC))
 def test_the_next_change_is_the_first_that_a_walk_by_minutes_finds(

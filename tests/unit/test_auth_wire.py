@@ -509,7 +509,7 @@ def test_any_bytes_end_in_an_answer_or_a_platform_error(body: bytes, status: int
 
 @pytest.mark.slow
 @given(document=documents, status=statuses)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_json_ends_in_an_answer_or_a_platform_error(document: object, status: int) -> None:
     _read_with_all(said(document, status))
 

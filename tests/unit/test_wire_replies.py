@@ -278,7 +278,7 @@ def test_any_bytes_end_in_an_answer_or_a_platform_error(
 
 @pytest.mark.slow
 @given(document=documents | values, status=statuses, headers=headers_of_replies)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_any_json_ends_in_an_answer_or_a_platform_error(
     document: object, status: int, headers: dict[str, str]
 ) -> None:
