@@ -169,7 +169,7 @@ def killed_after(state_dir: Path, chance: random.Random) -> int:
     command = [sys.executable, "-c", ROTATING, str(state_dir)]
     with subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE) as process:  # noqa: S603 - our own code
         assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(chance.randrange(1, 30))]
+        lines = [process.stdout.readline() for _ in range(chance.randrange(1, 12))]
         for _ in range(chance.randrange(20_000)):
             pass  # Into the middle of a commit, which takes about this long.
         process.kill()
