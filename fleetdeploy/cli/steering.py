@@ -128,7 +128,7 @@ HANDED_OVER: Final = "the order is on disk; the run's process takes it in as soo
 _TAKEN: Final = {
     OrderKind.PAUSE: "paused: nothing new is sent until somebody resumes it by its name",
     OrderKind.LIFT: "goes on",
-    OrderKind.APPROVE: "approved: the next wave may come",
+    OrderKind.APPROVE: "approved: the next wave may come once this one is done and has soaked",
     OrderKind.HALT: "halted: to go on, a resume has to say why",
 }
 
