@@ -175,6 +175,9 @@ class Pipeline:
                 return await self._look_failed(flight, error)
             if (end := quota_end(intent.app_id, quota, self._allowance.now)) is not None:
                 return await self._note(flight, end)
+            # A pause may have come, or a window closed, while the quota was read.
+            if pause := self._waiting.before_intent(flight, intent.step):
+                return pause
         return await self._send(flight, intent, quota)
 
     async def _send(

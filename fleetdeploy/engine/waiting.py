@@ -48,6 +48,10 @@ class WaitingRoom:
             return pause
         return self._stalled(flight, step, self._outages.hold_step(flight.target.app_id, step))
 
+    def before_intent(self, flight: Flight, step: Step) -> Next | None:
+        """Ask once more, where something was awaited since the step was let go."""
+        return self._hold(flight, step)
+
     def release(self, flight: Flight) -> None:
         """Let a flight look again at its next turn, whatever its step waited for."""
         self.held.pop(flight, None)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import anyio
 import pytest
 
 from fleetdeploy.core.gates import Course
@@ -22,6 +23,7 @@ from fleetdeploy.core.records import (
 from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.behaviour import Behaviour
+from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.storage.memory_journal import Moment
 from tests.simulator.checkers import check, complaints
@@ -101,6 +103,22 @@ async def test_in_a_pause_what_is_under_way_lands_and_nothing_new_is_sent() -> N
     landed = under_way_at_pause(night)
     assert landed
     assert set(landed.values()) == {"step_succeeded"}
+
+
+@pytest.mark.anyio
+async def test_a_pause_that_comes_while_the_quota_is_read_keeps_the_submission_back() -> None:
+    slow = Scenario(behaviour=CALM, latency_s=(4.0, 4.0))
+    probe = make_night(1, scenario=slow)
+    await probe.live()
+    (asked_at,) = [s.at for s in probe.witness.sent if s.endpoint == Endpoint.AUDIT_QUOTA]
+    began_at = anyio.current_time()
+    pause, lift = order(OrderKind.PAUSE), order(OrderKind.LIFT, 2)
+    orders = ((began_at + asked_at + 1.0, pause), (began_at + 600.0, lift))
+    night = make_night(1, scenario=slow, orders=orders)
+    await night.live()
+    check(night)
+    assert night.phases() == {Phase.RELEASED: 1}
+    assert started_in_pauses(night) == []
 
 
 @pytest.mark.anyio
