@@ -75,7 +75,7 @@ def unlawful(night: Night) -> Iterator[str]:
 
     Whose audit a rollout ends cannot know that the verdict falls as its request is on the way.
     """
-    for violation in night.world.violations:
+    for violation in list(night.world.violations)[night.violations_before :]:
         if _overtaken_by_a_verdict(night, violation):
             continue
         yield (

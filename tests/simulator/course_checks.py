@@ -5,19 +5,24 @@ the journal's records and what the witness saw at the door.
 """
 
 from collections.abc import Iterator
+from math import inf
 
+from fleetdeploy.core.endings import UPLOAD_REFUSED
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
     Entry,
     FoundStage,
     PackageFound,
+    PauseLifted,
+    RunPaused,
     RunResumed,
     RunStarted,
     StepFailed,
     StepStarted,
     StepSucceeded,
     WaveApproved,
+    WaveOpened,
 )
 from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.model import Outcome, Step, Until
@@ -36,7 +41,12 @@ def seconds(entry: Entry) -> float:
 
 
 def course_complaints(night: Night) -> list[str]:
-    return [*before_its_gate(night), *beyond_the_budget(night)]
+    return [
+        *before_its_gate(night),
+        *beyond_the_budget(night),
+        *beyond_a_shared_cause(night),
+        *begun_in_a_pause(night),
+    ]
 
 
 class Ends:
@@ -49,6 +59,8 @@ class Ends:
         self.said_yes: dict[str, float] = {}
         self.overridden: list[float] = []
         self.until: list[tuple[float, Until]] = []
+        # When a wave was opened although the one before it was not done: the run released nothing.
+        self.prepared: dict[str, float] = {}
         for entry in night.entries():
             self._take(entry)
 
@@ -56,6 +68,8 @@ class Ends:
         record, at = entry.record, seconds(entry)
         if isinstance(record, RunStarted | RunResumed):
             self.until.append((at, record.until))
+        if isinstance(record, WaveOpened) and not self.releases(at):
+            self.prepared[record.wave] = at
         if isinstance(record, WaveApproved):
             self.said_yes.setdefault(record.wave, at)
         elif isinstance(record, RunResumed) and record.override_reason:
@@ -93,7 +107,8 @@ def shows(record: AnyAppRecord) -> bool:
 def before_its_gate(night: Night) -> Iterator[str]:
     """Nothing leaves for a wave while the one before it is not done, soaked and approved.
 
-    With `audit_ahead` uploads and submissions may, once the first wave has its first approval.
+    With `audit_ahead` uploads and submissions may, once the first wave has its first approval; and
+    what was opened while the run released nothing may go on as far as approval.
     """
     if night.course is None:
         return
@@ -105,12 +120,14 @@ def before_its_gate(night: Night) -> Iterator[str]:
     ahead_at = min((at for at in first if at is not None), default=None)
     ahead_at = ahead_at if night.course.ahead else None
     for sent in night.witness.sent:
-        number = place[wave_of[sent.app_id]]
-        if sent.endpoint not in EFFECTS or number == 0:
+        number = place[wave_of[sent.app_id]] if sent.endpoint in EFFECTS else 0
+        if number == 0:
             continue
         where = f"{sent.endpoint} of {sent.app_id} at {sent.at:.3f}"
         prepares = sent.endpoint != Endpoint.RELEASE
         if prepares and ahead_at is not None and sent.at >= ahead_at - TICK_S:
+            continue
+        if prepares and found.prepared.get(wave_of[sent.app_id], sent.at + 1) <= sent.at + TICK_S:
             continue
         if not found.releases(sent.at):
             continue
@@ -157,3 +174,43 @@ def beyond_the_budget(night: Night) -> Iterator[str]:
             under_way.discard(record.app_id)
         if isinstance(record, AppFinished) and record.outcome not in {*GOOD, Outcome.BLOCKED}:
             bad[record.app_id] = at
+
+
+def beyond_a_shared_cause(night: Night) -> Iterator[str]:
+    """No step begins once so many apps have failed alike as halt the run.
+
+    Judged by the code alone, and only for codes whose words are always the same.
+    """
+    if night.halt_on_cause is None:
+        return
+    struck: dict[str, float] = {}
+    for entry in night.entries():
+        record, at = entry.record, seconds(entry)
+        if isinstance(record, RunResumed) and record.override_reason:
+            return
+        if isinstance(record, StepStarted):
+            known = sum(since < at - night.journal_latency_s - TICK_S for since in struck.values())
+            if known >= night.halt_on_cause:
+                yield f"record {entry.seq}: begins although {known} failed alike"
+        elif isinstance(record, AppFinished) and _is_refused(record):
+            struck[record.app_id] = at
+
+
+def _is_refused(record: AppFinished) -> bool:
+    return record.error is not None and record.error.code == UPLOAD_REFUSED.code
+
+
+def begun_in_a_pause(night: Night) -> Iterator[str]:
+    """From when a pause is on disk until it is lifted no step begins, in any process."""
+    paused_at: float | None = None
+    for entry in night.entries():
+        record, at = entry.record, seconds(entry)
+        if isinstance(record, RunPaused):
+            paused_at = at + night.journal_latency_s
+        elif isinstance(record, PauseLifted):
+            paused_at = None
+        elif (
+            isinstance(record, StepStarted)
+            and at > (inf if paused_at is None else paused_at) + TICK_S
+        ):
+            yield f"record {entry.seq}: begins in a pause"

@@ -5,10 +5,13 @@ The expected outcomes are read off the draw alone; nothing here asks the engine.
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import date, timedelta
 from random import Random
+from zoneinfo import ZoneInfo
 
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.rules import ForeignPackage
+from fleetdeploy.core.windows import Calendar, Freeze, Hours, parse_window
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.behaviour import (
     Behaviour,
@@ -24,6 +27,13 @@ from tests.simulator.harness import FIFTH, Night, app_ids, make_target
 from tests.simulator.parts import RenewedTokens
 
 FOREIGN_IN_AUDIT = {"foreign": [{"status": 4}]}
+OLDER: Mapping[str, object] = {
+    "version": "10.29.0.1",
+    "description": "summer storefront [fd:0123456789]",
+    "template_id": "753",
+}
+"""What an earlier rollout made of other content; its approval is none for tonight's."""
+ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Asia/Kolkata")
 
 CLIENTS: Mapping[str, tuple[Mapping[str, object], Phase]] = {
     "ordinary": ({}, Phase.RELEASED),
@@ -47,6 +57,8 @@ CLIENTS: Mapping[str, tuple[Mapping[str, object], Phase]] = {
     "foreign_rejected": ({"foreign": [{"status": 5}]}, Phase.RELEASED),
     "foreign_approved": ({"foreign": [{"status": 6}]}, Phase.RELEASED),
     "foreign_uploading": ({"foreign": [{"status": None}]}, Phase.RELEASED),
+    "older_approved": ({"foreign": [{**OLDER, "status": 6}]}, Phase.RELEASED),
+    "older_in_development": ({"foreign": [{**OLDER, "status": 3}]}, Phase.RELEASED),
 }
 """Kinds of client: what is different about each, and how it has to end."""
 
@@ -93,11 +105,11 @@ def draw(seed: int, *, apps: tuple[int, int] = (8, 20)) -> Drawn:
         seed=seed,
     )
     night.tokens = RenewedTokens(night.world)
-    expected = {i: _expected(kinds[i], direct=i in direct, rule=rule) for i in ids}
+    expected = {i: expected_of(kinds[i], direct=i in direct, rule=rule) for i in ids}
     return Drawn(night, kinds, expected)
 
 
-def _expected(kind: str, *, direct: bool, rule: ForeignPackage) -> tuple[Phase, ...]:
+def expected_of(kind: str, *, direct: bool, rule: ForeignPackage) -> tuple[Phase, ...]:
     if kind == "foreign_in_audit":
         # Its verdict may come before we look for the first time.
         return (Phase.BLOCKED, Phase.RELEASED) if rule == "block" else (Phase.RELEASED,)
@@ -147,3 +159,25 @@ def _faults(rng: Random, kinds: Collection[str]) -> FaultScript:
     chosen = rng.choice([FIFTH, FIFTH, FaultScript(), FaultScript(rates=slow, slow_s=(1.0, 60.0))])
     in_a_row = rng.choice([1, 3]) if NEEDS_ANOTHER_UPLOAD.isdisjoint(kinds) else 1
     return chosen.changed({"max_consecutive": in_a_row})
+
+
+def draw_window(rng: Random) -> str:
+    """Draw a window of some minutes to some hours; a day of the week has one before long."""
+    days = rng.choice(["Mon-Sun", "Mon-Sun", "Tue-Thu", "Sat-Wed", "Wed,Sun"])
+    begin, length = rng.randrange(24 * 60), rng.choice([1, 5, 30, 300, 900])
+    end = (begin + length) % (24 * 60)
+    clock = f"{begin // 60:02}:{begin % 60:02}-{end // 60:02}:{end % 60:02}"
+    return f"{days} {clock} {rng.choice(ZONES)}"
+
+
+def draw_calendar(rng: Random) -> Calendar:
+    freezes = tuple(
+        Freeze(day, day + timedelta(days=rng.randrange(3)), ZoneInfo(rng.choice(ZONES)))
+        for day in [date(2026, 11, rng.randrange(20, 30)) for _ in range(rng.randrange(2))]
+    )
+
+    def some() -> Hours:
+        windows = tuple(parse_window(draw_window(rng)) for _ in range(rng.randrange(4)))
+        return Hours(windows, freezes)
+
+    return Calendar(some(), some())

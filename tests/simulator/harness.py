@@ -118,7 +118,8 @@ class Night:
 
     `doubted` are the apps that an earlier run left in doubt. `around_platform` and `around_journal`
     put a wrapper around a part, for tests that break it. `orders` are given at these times.
-    `state` is how the last life left the live state, `data` the journal. The same seed
+    `state` is how the last life left the live state, `at_work` what a life has in hands, `data`
+    the journal. The same seed
     and the same times give the same night.
     """
 
@@ -159,6 +160,7 @@ class Night:
     lives: int = 0
     steering: Steering = field(default_factory=lambda: Steering(failures_allowed=0))
     state: RunState | None = None
+    at_work: RunState | None = None
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -166,6 +168,7 @@ class Night:
         self.world = self.platform or World.from_scenario(self.scenario, ids)
         self.faults = self.faults or Faults(self.scenario.faults, seed=self.scenario.seed)
         self.effects_before = len(self.world.effects)
+        self.violations_before = len(self.world.violations)
         inner = Outages(InprocTransport(self.world, self.faults), self.outages)
         self.witness = Witness(inner, self.world.owner)
 
@@ -179,6 +182,7 @@ class Night:
             "calls": Counter(),
             "lives": 0,
             "state": None,
+            "at_work": None,
             **changes,
         }
         return replace(self, **fresh)  # type: ignore[arg-type]  # any field by name
@@ -275,7 +279,7 @@ class Night:
         return None
 
     async def _work(self, journal: MemoryJournal) -> RunState:
-        state = self.replayed(journal.contents.entries)
+        state = self.at_work = self.replayed(journal.contents.entries)
         if state.finished:
             return state
         first = (

@@ -78,7 +78,7 @@ class KeyedNight(Night):
         return self.world.owner(token) or self.kept_tokens.get(token, "")
 
     def _keep(self, moment: Moment, before: AnyCredential, after: AnyCredential) -> None:
-        if isinstance(after, AppCredential):
+        if isinstance(after, AppCredential) and after.access_token:
             self.kept_tokens[after.access_token] = after.app_id
         self.store_hook(moment, before, after)
 

@@ -16,7 +16,7 @@ from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.scenario import Scenario
 from tests.crash.test_kill_nights import live_through_kills
 from tests.simulator.checkers import check, effects_of
-from tests.simulator.drawing import draw
+from tests.simulator.drawing import draw, draw_calendar
 from tests.simulator.harness import (
     EPOCH,
     Night,
@@ -30,7 +30,6 @@ from tests.simulator.harness import (
 APPS = 12
 HOUR_S = 3600.0
 CALM = Behaviour(effect_delay_s=3.0, build_s=(1.0, 5.0), audit_s=(60.0, 120.0))
-ZONES = ("UTC", "Asia/Shanghai", "America/New_York", "Asia/Kolkata")
 
 
 def hours(*windows: str, freezes: tuple[Freeze, ...] = ()) -> Hours:
@@ -272,28 +271,6 @@ def test_the_night_of_a_change_goes_by_what_the_clock_on_the_wall_shows(
 
 
 # Whatever is drawn.
-
-
-def draw_window(rng: Random) -> str:
-    """Draw a window of some minutes to some hours; a day of the week has one before long."""
-    days = rng.choice(["Mon-Sun", "Mon-Sun", "Tue-Thu", "Sat-Wed", "Wed,Sun"])
-    begin, length = rng.randrange(24 * 60), rng.choice([1, 5, 30, 300, 900])
-    end = (begin + length) % (24 * 60)
-    clock = f"{begin // 60:02}:{begin % 60:02}-{end // 60:02}:{end % 60:02}"
-    return f"{days} {clock} {rng.choice(ZONES)}"
-
-
-def draw_calendar(rng: Random) -> Calendar:
-    freezes = tuple(
-        Freeze(day, day + timedelta(days=rng.randrange(3)), ZoneInfo(rng.choice(ZONES)))
-        for day in [date(2026, 11, rng.randrange(20, 30)) for _ in range(rng.randrange(2))]
-    )
-
-    def some() -> Hours:
-        windows = tuple(parse_window(draw_window(rng)) for _ in range(rng.randrange(4)))
-        return Hours(windows, freezes)
-
-    return Calendar(some(), some())
 
 
 @pytest.mark.slow
