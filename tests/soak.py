@@ -8,7 +8,6 @@ of its draws out, and `--apps` all apps but the first few.
 """
 
 import argparse
-import json
 import signal
 import sys
 import time
@@ -24,6 +23,7 @@ from typing import Final
 from fleetdeploy.core.lifecycle import TERMINAL
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.faults import FaultKind
+from tests.figures import keep
 from tests.simulator.fate import Draw, Fate, shrink
 from tests.simulator.lives import KILL, OUTAGE, Met, Story, live_through
 
@@ -181,10 +181,15 @@ def _coverage(tally: Tally) -> Iterator[str]:
     yield f"never met: {never or 'nothing'}"
 
 
-def as_json(tally: Tally) -> str:
+def figures(tally: Tally, minutes: float) -> dict[str, object]:
+    """Return the numbers under names that people read."""
     known = {name: value for name, value in vars(tally).items() if name != "met"}
-    met = {f"{phase} {trouble}": times for (phase, trouble), times in sorted(tally.met.items())}
-    return json.dumps({**known, "met": met, "never_met": tally.never_met()}, indent=1)
+    return {
+        "minutes": minutes,
+        **known,
+        "pairs_of_phase_and_trouble_met": len(tally.met),
+        "pairs_never_met": tally.never_met(),
+    }
 
 
 def _arguments() -> argparse.Namespace:
@@ -209,7 +214,7 @@ def main() -> int:
     tally = soak(asked.seed, asked.minutes)
     sys.stdout.write(table(tally, asked.minutes) + "\n")
     if asked.json:
-        asked.json.write_text(as_json(tally) + "\n")
+        keep(asked.json, figures(tally, asked.minutes))
     return 1 if tally.findings else 0
 
 

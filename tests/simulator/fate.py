@@ -189,7 +189,11 @@ def _platform(fate: Fate, drawn: Drawn) -> Scenario:
     before = drawn.night.scenario
     changes: dict[str, object] = {}
     kinds = _kinds(fate, drawn)
-    changes["apps"] = {app_id: dict(CLIENTS[kind][0]) for app_id, kind in kinds.items()}
+    usual = "foreign_online" if _goes_back(fate) else "ordinary"
+    changes["apps"] = {
+        app_id: dict(CLIENTS[usual if kind == "ordinary" else kind][0])
+        for app_id, kind in kinds.items()
+    }
     if Draw.FAULTS in fate.without:
         changes["faults"] = FaultScript().model_dump()
     if Draw.LIMITS in fate.without:
@@ -290,11 +294,21 @@ def _what_comes(fate: Fate, plot: Plot) -> Plot:
         night.orders = _orders(rng, sorted({target.wave for target in night.targets}))
     if rng := fate.rng(Draw.DEATHS):
         plot.deaths = tuple(_death(rng) for _ in range(rng.randrange(5)))
-    if (rng := fate.rng(Draw.NEXT)) and rng.random() < 0.4:
-        plot.next_run = rng.choice([*NextRun])
+    if (rng := fate.rng(Draw.NEXT)) and (next_run := _next_run(rng)):
+        plot.next_run = next_run
         if plot.deaths and (plot.next_run is NextRun.TAKEOVER or rng.random() < 0.6):
             plot.next_after = rng.randrange(len(plot.deaths))
     return plot
+
+
+def _next_run(rng: Random) -> NextRun | None:
+    return rng.choice([*NextRun]) if rng.random() < 0.4 else None
+
+
+def _goes_back(fate: Fate) -> bool:
+    """Whether the run is rolled back: then its clients have something to go back to."""
+    rng = fate.rng(Draw.NEXT)
+    return rng is not None and _next_run(rng) is NextRun.ROLLBACK
 
 
 def _death(rng: Random) -> Death:

@@ -5,12 +5,14 @@ lets one be put in, or a function is replaced for the time of a `with` block. Th
 shown are those of the control, which finds nothing without it.
 """
 
+import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from math import inf
+from pathlib import Path
 from typing import Any, Final
 
 from fleetdeploy.baidu.client import BaiduPlatform
@@ -18,30 +20,42 @@ from fleetdeploy.core import decide, gates, settling, sightings
 from fleetdeploy.core.case import Case
 from fleetdeploy.core.decisions import Decision
 from fleetdeploy.core.pace import Meter, Pace
-from fleetdeploy.core.records import Entry, RunResumed, StepStarted, StepSucceeded
+from fleetdeploy.core.records import Entry, RunResumed, StepStarted, StepSucceeded, WaveOpened
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine import gatekeeper
 from fleetdeploy.engine.clearance import Budget
 from fleetdeploy.engine.opening import Opening
+from fleetdeploy.engine.steering import Steering
 from fleetdeploy.errors import PlatformError, Remedy
 from fleetdeploy.guards.punctual import PunctualPlatform
 from fleetdeploy.model import PackageStatus, Phase
 from fleetdeploy.storage.memory_journal import MemoryJournal, Moment
+from tests.figures import keep
 from tests.simulator.fate import Fate
 from tests.simulator.lives import live_through
+from tests.simulator.made_nights import (
+    alike_in_every_wave,
+    failing_in_every_wave,
+    killed_before_it_shows,
+)
 
 Broken = Callable[[], AbstractContextManager[None]]
 
 
+def _fated(seed: int) -> Sequence[str]:
+    return live_through(Fate(seed)).found
+
+
 @dataclass(frozen=True)
 class Mutant:
-    """One bug; it must be found `within` so many seeds, from `first` on."""
+    """One bug; it must be found `within` so many seeds, from `first` on, of what it `lives`."""
 
     name: str
     bug: str
     broken: Broken
     within: int
     first: int = 0
+    lives: Callable[[int], Sequence[str]] = _fated
 
 
 @contextmanager
@@ -122,6 +136,30 @@ def lose_approvals(state: RunState, _: RunResumed) -> None:
 
 def forgive(state: RunState, _: RunResumed) -> None:
     state.failing.clear()
+
+
+def forget_sent(state: RunState, _: RunResumed) -> None:
+    """Take what was announced and not answered for never sent."""
+    before = {
+        Phase.UPLOADING: Phase.QUEUED,
+        Phase.SUBMITTING: Phase.UPLOADED,
+        Phase.RELEASING: Phase.APPROVED,
+    }
+    for app in list(state.apps.values()):
+        if app.phase in before:
+            state.apps[app.app_id] = replace(app, phase=before[app.phase])
+
+
+def budget_by_wave() -> AbstractContextManager[None]:
+    """Begin to count anew with each wave."""
+    sound = RunState._apply_course
+
+    def apply(state: RunState, record: Any, at: Any) -> None:  # noqa: ANN401 - any record
+        sound(state, record, at)
+        if isinstance(record, WaveOpened):
+            state.failing.clear()
+
+    return replaced(RunState, "_apply_course", apply)
 
 
 # Decisions.
@@ -281,6 +319,27 @@ MUTANTS: Final = (
     Mutant("pause_lost", "a resume forgets the pause", lambda: on_resume(lose_pause), 10),
     Mutant("forgives", "a plain resume forgives failures", lambda: on_resume(forgive), 1, first=39),
     Mutant("doors_open", "heeds no window", doors_open, 10),
+    Mutant(
+        "forgets_sent",
+        "skips the look after a crash and sends again",
+        lambda: on_resume(forget_sent),
+        5,
+        lives=killed_before_it_shows,
+    ),
+    Mutant(
+        "budget_by_wave",
+        "counts the budget anew with each wave",
+        budget_by_wave,
+        5,
+        lives=failing_in_every_wave,
+    ),
+    Mutant(
+        "no_breaker",
+        "halts for no cause that apps share",
+        lambda: replaced(Steering, "_count_causes", lambda *_: None),
+        5,
+        lives=alike_in_every_wave,
+    ),
     Mutant("no_pace", "calls as fast as it can", no_pace, 10),
 )
 
@@ -289,14 +348,17 @@ def caught(mutant: Mutant, limit: int | None = None) -> tuple[int, str] | None:
     """Show seeds to a mutant; return how many it took, and what was found."""
     for count in range(1, (limit or mutant.within) + 1):
         with mutant.broken():
-            story = live_through(Fate(mutant.first + count - 1))
-        if story.found:
-            return count, story.found[0]
+            found = mutant.lives(mutant.first + count - 1)
+        if found:
+            return count, found[0]
     return None
 
 
 def main() -> int:
-    missed = 0
+    parser = argparse.ArgumentParser(description="After how many seeds each mutant is caught.")
+    parser.add_argument("--json", type=Path, help="where to write the figures")
+    asked = parser.parse_args()
+    missed, figures = 0, []
     for mutant in MUTANTS:
         began = time.monotonic()
         found = caught(mutant)
@@ -305,6 +367,17 @@ def main() -> int:
         took_s = time.monotonic() - began
         row = f"{mutant.name:16}{mutant.bug:46}{seeds:3} of {mutant.within:3}{took_s:6.1f} s"
         sys.stdout.write(f"{row}  {line[:80]}\n")
+        caught_by = line.partition(":")[0]
+        figures.append(
+            {
+                "mutant": mutant.bug,
+                "caught after (seeds)": seeds if found else "NOT CAUGHT",
+                "must be within": mutant.within,
+                "by the complaint": caught_by,
+            }
+        )
+    if asked.json is not None:
+        keep(asked.json, figures)
     return 1 if missed else 0
 
 
