@@ -24,9 +24,9 @@ PROBE_INITIAL_S: Final = 15.0
 PROBE_MAX_S: Final = 120.0
 """The bounds of the interval between two probes: a short outage costs less than a minute, and one
 of a night thirty calls an hour."""
-EXCUSED_FOR_S: Final = 86_400.0
-"""An outage excuses tries for so long. Whoever let a process wait without a deadline for something
-that never comes back is told so the day after, by apps that end `failed`."""
+EXCUSED_FOR_S: Final = 6 * 3600.0
+"""An outage excuses tries for so long: each probe of the packaging service is one more upload, and
+an app whose builds never work, alone in its run, looks like an outage."""
 
 
 @dataclass(slots=True)
