@@ -45,10 +45,10 @@ EXIT_CODES: Final[Mapping[ExitCode, Meaning]] = {
         "what is online already is left alone",
     ),
     ExitCode.HALTED: Meaning(
-        "halted by a budget, a shared cause or a person, "
+        "halted by a budget, a shared cause, a gate or a person, "
         "or by what the platform refuses for every app",
         "`status` says why; mend it and `resume`, "
-        "after a budget, a cause or a person with `--override-halt REASON`",
+        "after a budget, a cause, a gate or a person with `--override-halt REASON`",
     ),
     ExitCode.UNFINISHED: Meaning(
         "healthy and not finished: audits are out, a window is closed, the platform is out, "
