@@ -8,15 +8,12 @@ of its draws out, and `--apps` all apps but the first few.
 """
 
 import argparse
-import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Final
 
@@ -24,13 +21,16 @@ from fleetdeploy.core.lifecycle import TERMINAL
 from fleetdeploy.model import Phase
 from fleetdeploy.simulator.faults import FaultKind
 from tests.figures import keep
+from tests.lanes import dealt
 from tests.simulator.fate import Draw, Fate, shrink
 from tests.simulator.lives import KILL, OUTAGE, Met, Story, live_through
 
 LANES: Final = 2
 """As many as there are cores on the machines that this is run on."""
-STUCK_AFTER_S: Final = 30
-"""Of real time; the longest fates take some seconds."""
+STUCK_AFTER_S: Final = 180
+"""Of real time, making it smaller included; the longest fates take some seconds."""
+SHRINK_S: Final = 60
+"""So long is tried to make a fate smaller that found something."""
 TROUBLES: Final = (*map(str, FaultKind), OUTAGE, KILL)
 PHASES: Final = tuple(phase for phase in Phase if phase not in TERMINAL)
 
@@ -92,54 +92,49 @@ def tally_of(story: Story) -> Tally:
     )
 
 
-def live(fate: Fate) -> Tally:
-    """Live through one fate; if it finds something, tell of the smallest that does."""
-    story = lived(fate)
+def live(seed: int, tell_of: Callable[[Tally], None]) -> None:
+    """Live through the fate of a seed; if it finds something, tell of ever smaller ones that do."""
+    _live(Fate(seed), tell_of)
+
+
+def _live(fate: Fate, tell_of: Callable[[Tally], None]) -> None:
+    story = live_through(fate)
+    tell_of(_told(story, fate, story.found))
+    if not story.found:
+        return
+    until = time.monotonic() + SHRINK_S
+    small = shrink(fate, lambda less: time.monotonic() < until and bool(live_through(less).found))
+    tell_of(_told(story, small, live_through(small).found))
+
+
+def _told(story: Story, fate: Fate, found: list[str]) -> Tally:
     tally = tally_of(story)
-    if story.found:
-        small = shrink(fate, lambda less: bool(lived(less).found))
-        found = lived(small).found
-        lines = [f"seed {fate.seed}:", *found[:5], f"repeat it: {small.command}"]
+    if found:
+        lines = [f"seed {fate.seed}:", *found[:5], f"repeat it: {fate.command}"]
         tally.findings.append("\n  ".join(lines))
     return tally
 
 
-def lived(fate: Fate) -> Story:
-    """Live through a fate; one that loops without end on the virtual clock fails, and is told."""
-
-    def stuck(_number: int, _frame: object) -> None:
-        raise TimeoutError(f"not at its end after {STUCK_AFTER_S} real seconds")
-
-    signal.signal(signal.SIGALRM, stuck)
-    # Again each second: an exception that falls into a destructor is swallowed.
-    signal.setitimer(signal.ITIMER_REAL, STUCK_AFTER_S, 1.0)
-    try:
-        return live_through(fate)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-
-
 def soak(first: int, minutes: float) -> Tally:
-    """Live through seeds from `first` on, in as many processes as there are lanes."""
-    tally, until, seeds = Tally(), time.monotonic() + minutes * 60, count(first)
-    with ProcessPoolExecutor(LANES, mp_context=get_context("spawn")) as pool:
-        # One more than there are lanes, so that none waits for the next.
-        under_way = {pool.submit(live, Fate(next(seeds))) for _ in range(LANES + 1)}
-        while under_way:
-            for ended in _some_of(under_way):
-                told = ended.result()
-                tally.add(told)
-                tell(told.findings)
-                if time.monotonic() < until:
-                    under_way.add(pool.submit(live, Fate(next(seeds))))
+    """Live through seeds from `first` on, each in a process of its own, until the time is up."""
+    tally, until = Tally(), time.monotonic() + minutes * 60
+    lived = dealt(
+        live,
+        count(first),
+        lanes=LANES,
+        limit_s=STUCK_AFTER_S,
+        more=lambda: time.monotonic() < until,
+    )
+    for ended in lived:
+        told = ended.result or Tally(seeds=1)
+        if not told.findings and (ended.result is None or not ended.in_time):
+            how = "died" if ended.in_time else f"was not at its end after {STUCK_AFTER_S} s"
+            told.findings.append(
+                f"seed {ended.seed} {how}\n  repeat it: {Fate(ended.seed).command}"
+            )
+        tally.add(told)
+        tell(told.findings)
     return tally
-
-
-def _some_of(under_way: set[Future[Tally]]) -> Iterator[Future[Tally]]:
-    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-    for future in done:
-        under_way.remove(future)
-        yield future
 
 
 def tell(findings: list[str]) -> None:
@@ -208,10 +203,10 @@ def main() -> int:
     asked = _arguments()
     if asked.only is not None:
         without = frozenset(Draw(name) for name in asked.without.split(",") if name)
-        fate = Fate(asked.only, without, asked.apps)
-        tally = live(fate)
-        tell(tally.findings or [f"seed {asked.only}: nothing wrong"])
-        return 1 if tally.findings else 0
+        told: list[Tally] = []
+        _live(Fate(asked.only, without, asked.apps), told.append)
+        tell(told[-1].findings or [f"seed {asked.only}: nothing wrong"])
+        return 1 if told[-1].findings else 0
     tally = soak(asked.seed, asked.minutes)
     sys.stdout.write(table(tally, asked.minutes) + "\n")
     if asked.json:

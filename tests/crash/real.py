@@ -8,9 +8,8 @@ own; `--only` lives through one again. The exit code is 1 if anything was found.
 import argparse
 import sys
 import time
-from collections.abc import Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from multiprocessing import get_context
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -19,13 +18,16 @@ from typing import Final
 from tests.crash.mortal import POINTS
 from tests.crash.ordeal import MOMENT, ONLY_NEW, Tally, drawn, ordeal
 from tests.figures import keep
+from tests.lanes import dealt
 
 APPS: Final = 30
+STUCK_AFTER_S: Final = 600
+"""Of real time; a fleet takes about ten seconds."""
 ANEW: Final = 0.15
 """How often somebody begins another run after a kill, instead of going on with the one there is."""
 
 
-def live(seed: int) -> Tally:
+def live(seed: int, tell: Callable[[Tally], None]) -> None:
     """Roll out one fleet through a round of deaths."""
     rng = Random(seed)
     with (
@@ -35,28 +37,27 @@ def live(seed: int) -> Tally:
         for death in drawn(rng):
             suffering.suffer(death, anew=death.point in ONLY_NEW or rng.random() < ANEW)
     suffering.tally.wrong = [f"seed {seed}: {words}" for words in suffering.tally.wrong]
-    return suffering.tally
+    tell(suffering.tally)
 
 
 def campaign(first: int, kills: int, lanes: int) -> Tally:
     """Live through seeds from `first` on, so many at once, until there were so many kills."""
-    tally, seeds = Tally(), iter(range(first, first + 1_000_000))
-    with ProcessPoolExecutor(lanes, mp_context=get_context("spawn")) as pool:
-        under_way = {pool.submit(live, next(seeds)) for _ in range(lanes)}
-        while under_way:
-            for ended in _some_of(under_way):
-                tally.add(ended.result())
-                if tally.kills.total() < kills:
-                    under_way.add(pool.submit(live, next(seeds)))
-                sys.stderr.write(f"{tally.kills.total()} kills\n")
+    tally = Tally()
+    lived = dealt(
+        live,
+        count(first),
+        lanes=lanes,
+        limit_s=STUCK_AFTER_S,
+        more=lambda: tally.kills.total() < kills,
+    )
+    for ended in lived:
+        if ended.result is None:
+            how = "died" if ended.in_time else f"was not at its end after {STUCK_AFTER_S} s"
+            tally.wrong.append(f"seed {ended.seed} {how}")
+        else:
+            tally.add(ended.result)
+        sys.stderr.write(f"{tally.kills.total()} kills\n")
     return tally
-
-
-def _some_of(under_way: set[Future[Tally]]) -> Iterator[Future[Tally]]:
-    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
-    for future in done:
-        under_way.remove(future)
-        yield future
 
 
 def is_clean(tally: Tally) -> bool:
@@ -91,7 +92,12 @@ def main() -> int:
     asked = parser.parse_args()
     began = time.monotonic()
     only: int | None = asked.only
-    tally = campaign(asked.seed, asked.kills, asked.lanes) if only is None else live(only)
+    if only is None:
+        tally = campaign(asked.seed, asked.kills, asked.lanes)
+    else:
+        told: list[Tally] = []
+        live(only, told.append)
+        (tally,) = told
     spent_s = time.monotonic() - began
     if asked.json is not None:
         figures = {**vars(tally), "seconds": round(spent_s, 1), "first_seed": asked.seed}
