@@ -134,7 +134,7 @@ class Keeper:
         return flight
 
     async def _fly(self, app_id: str, flight: _Flight) -> None:
-        refusal = self._refusals.get(app_id)
+        known, refused = self._known.get(app_id), self._refused_token(app_id)
         try:
             renewed = await self._rotator.rotate(
                 app_id, unless=lambda credential: self._is_new(app_id, credential)
@@ -143,7 +143,8 @@ class Keeper:
             flight.error = error
         else:
             self._known[app_id] = renewed
-            if refusal is not None:
+            # Of a refusal of an older token, sent before another one, nothing follows.
+            if known is not None and known.access_token == refused:
                 self._suspects[app_id] = renewed.access_token
         finally:
             del self._flights[app_id]

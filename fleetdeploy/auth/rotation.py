@@ -61,6 +61,14 @@ class _Claimed:
     before: AppCredential
 
 
+@dataclass(frozen=True, slots=True)
+class _Got:
+    """A new pair, and when the call that brought it was sent, in Unix seconds."""
+
+    grant: Grant
+    asked_at: float
+
+
 class Rotator:
     """Rotates one app at a time, as often as it is asked; single flight is the caller's."""
 
@@ -135,26 +143,28 @@ class Rotator:
         before = claimed.before
         if claimed.intent.kind is not Rotation.RECOVER:
             try:
-                grant = await self._spend(claimed)
+                got = await self._spend(claimed)
             except (NotSent, RateLimited, FleetRefused):
                 await self._take_back(before)
                 raise
             except PlatformError:
                 # Refused or lost: either way the token or code is of no more use.
-                grant = await self._recover(before.app_id)
+                got = await self._recover(before.app_id)
         else:
-            grant = await self._recover(before.app_id)
-        now = self._now()
+            got = await self._recover(before.app_id)
         return await self._store.change_app(
-            before.app_id, lambda credential: succeed(credential, grant, now)
+            before.app_id, lambda credential: succeed(credential, got.grant, got.asked_at)
         )
 
-    async def _spend(self, claimed: _Claimed) -> Grant:
+    async def _spend(self, claimed: _Claimed) -> _Got:
         before, tp_token = claimed.before, await self._tp.token()
+        asked_at = self._now()
         try:
             if claimed.intent.kind is Rotation.EXCHANGE:
-                return await self._authority.exchange(tp_token, before.code)
-            return await self._authority.refresh(tp_token, before.refresh_token)
+                grant = await self._authority.exchange(tp_token, before.code)
+            else:
+                grant = await self._authority.refresh(tp_token, before.refresh_token)
+            return _Got(grant, asked_at)
         except TokenRefused:
             self._tp.refused(tp_token)
             raise
@@ -170,7 +180,7 @@ class Rotator:
 
         await self._store.change_app(before.app_id, change)
 
-    async def _recover(self, app_id: str) -> Grant:
+    async def _recover(self, app_id: str) -> _Got:
         """Ask for a code and exchange it, until a pair comes back.
 
         The claim stays in the store where it does not: the next rotation recovers again.
@@ -194,8 +204,9 @@ class Rotator:
                 await anyio.sleep(backoff_s(attempt, chance=self._rng.random(), max_s=30.0))
         raise _in_doubt(app_id, f"{RECOVERIES} codes in a row brought nothing")
 
-    async def _exchange(self, code: str, tp_token: str) -> Grant:
-        return await self._authority.exchange(tp_token, code)
+    async def _exchange(self, code: str, tp_token: str) -> _Got:
+        asked_at = self._now()
+        return _Got(await self._authority.exchange(tp_token, code), asked_at)
 
     async def _note_consent(self, app_id: str) -> None:
         now = self._now()

@@ -97,18 +97,23 @@ class TpTokens:
             self._known = await self._store.tp()
             if good(self._known):
                 return
-            grant = await self._grant(self._known)
-            now = self._now()
-            self._known = await self._store.change_tp(lambda known: renew_tp(known, grant, now))
+            asked_at, grant = await self._grant(self._known)
+            self._known = await self._store.change_tp(
+                lambda known: renew_tp(known, grant, asked_at)
+            )
 
-    async def _grant(self, known: TpCredential) -> Grant:
-        """Try the ticket that was pushed, then the one from the settings."""
+    async def _grant(self, known: TpCredential) -> tuple[float, Grant]:
+        """Try the ticket that was pushed, then the one from the settings.
+
+        Tell also when the token was asked for, from when its lifetime counts.
+        """
         tickets = [ticket for ticket in (known.ticket, self._ticket) if ticket]
         refusal = FleetRefused(NO_TICKET.code, NO_TICKET.meaning, hint=NO_TICKET.hint)
         refusal.credentials = True
         for ticket in dict.fromkeys(tickets):
             try:
-                return await self._authority.tp_token(ticket)
+                asked_at = self._now()
+                return asked_at, await self._authority.tp_token(ticket)
             except FleetRefused as error:
                 if error.code != _BAD_TICKET:
                     raise

@@ -24,22 +24,26 @@ PROBE_INITIAL_S: Final = 15.0
 PROBE_MAX_S: Final = 120.0
 """The bounds of the interval between two probes: a short outage costs less than a minute, and one
 of a night thirty calls an hour."""
+COSTLY_PROBE_MAX_S: Final = 600.0
+"""The upper bound where each probe leaves something on the platform: an upload is a package."""
+OVERDUE_S: Final = 120.0
+"""A probe whose result has not come by then holds nobody up any more."""
 EXCUSED_FOR_S: Final = 6 * 3600.0
-"""An outage excuses tries for so long: each probe of the packaging service is one more upload, and
-an app whose builds never work, alone in its run, looks like an outage."""
+"""An outage excuses tries for so long, over all processes of a run. After that each probe costs
+its app one try: a fleet whose builds never work looks like an outage, and has to come to an end."""
 
 
 @dataclass(slots=True)
 class Breaker:
     """Guards one service. `apps` is how many apps the run has; times are seconds on one clock.
 
-    `began_open`: the journal says that the service was out when this process began, at `began_at`;
+    `began_at`: since when the service was out as this process began, None where it was not; then
     the first who comes is to find out about it.
     """
 
     apps: int
-    began_open: bool = False
-    began_at: float = -inf
+    began_at: float | None = None
+    probe_max_s: float = PROBE_MAX_S
     is_open: bool = field(init=False)
     closed_at: float = field(init=False, default=-inf)
     _opened_at: float = field(init=False)
@@ -51,7 +55,8 @@ class Breaker:
     _overdue_at: float = field(init=False, default=-inf)
 
     def __post_init__(self) -> None:
-        self.is_open, self._opened_at = self.began_open, self.began_at
+        self.is_open = self.began_at is not None
+        self._opened_at = -inf if self.began_at is None else self.began_at
 
     def excuses(self, now: float) -> bool:
         """Whether a try that fails now fails because of an outage."""
@@ -66,7 +71,7 @@ class Breaker:
         assert self.lets(app_id, now)
         if self.is_open and app_id not in self._probing:
             self._probing.add(app_id)
-            self._probe_at = self._overdue_at = now + PROBE_MAX_S
+            self._probe_at = self._overdue_at = now + OVERDUE_S
 
     def wait_s(self, now: float) -> float:
         """Return how long it takes until the next probe may go, as far as is known now."""
@@ -114,7 +119,7 @@ class Breaker:
     def _put_off(self, now: float, chance: float) -> None:
         """Set when the next probe may go; one that is overdue meanwhile is not waited for."""
         pause_s = backoff_s(
-            self._probes, chance=chance, initial_s=PROBE_INITIAL_S, max_s=PROBE_MAX_S
+            self._probes, chance=chance, initial_s=PROBE_INITIAL_S, max_s=self.probe_max_s
         )
         self._probe_at = now + pause_s
         self._overdue_at = -inf

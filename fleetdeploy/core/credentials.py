@@ -182,14 +182,17 @@ def let_go(credential: AppCredential) -> AppCredential:
     return replace(credential, intent=None)
 
 
-def succeed(credential: AppCredential, grant: Grant, now: float) -> AppCredential:
-    """Put the new pair in; whatever was in doubt is settled by it."""
+def succeed(credential: AppCredential, grant: Grant, asked_at: float) -> AppCredential:
+    """Put the new pair in; whatever was in doubt is settled by it.
+
+    Its lifetime counts from when it was asked for: the answer may have been long on its way.
+    """
     return replace(
         credential,
         access_token=grant.access_token,
-        expires_at=now + grant.expires_in_s,
+        expires_at=asked_at + grant.expires_in_s,
         refresh_token=grant.refresh_token,
-        renewed_at=now,
+        renewed_at=asked_at,
         intent=None,
         consent=None,
     )
@@ -243,10 +246,11 @@ def take_ticket(credential: TpCredential, ticket: Ticket) -> TpCredential:
     return replace(credential, ticket=ticket.text, ticket_at=ticket.created_at)
 
 
-def renew_tp(credential: TpCredential, grant: Grant, now: float) -> TpCredential:
+def renew_tp(credential: TpCredential, grant: Grant, asked_at: float) -> TpCredential:
+    """Put another token in; its lifetime counts from when it was asked for."""
     return replace(
         credential,
         access_token=grant.access_token,
-        expires_at=now + grant.expires_in_s,
-        renewed_at=now,
+        expires_at=asked_at + grant.expires_in_s,
+        renewed_at=asked_at,
     )

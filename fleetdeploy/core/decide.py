@@ -116,7 +116,7 @@ def _uploading(case: Case) -> Decision:
 
 
 def _processing(case: Case) -> Decision:
-    row = case.row if case.app.package_id else _best(case.fresh)
+    row = case.row if case.app.package_id else sightings.furthest(case.fresh)
     if row is None:
         return still(case, endings.NOT_VISIBLE)
     if sightings.upload_failed(row):
@@ -227,15 +227,6 @@ def _where(stage: FoundStage) -> str:
         FoundStage.APPROVED: "approved",
         FoundStage.RELEASED: "online",
     }[stage]
-
-
-def _best(rows: tuple[Package, ...]) -> Package | None:
-    """Of the rows an upload made, prefer the finished package, then the one being built."""
-    return min(
-        rows,
-        key=lambda row: (sightings.upload_failed(row), sightings.is_uploading(row)),
-        default=None,
-    )
 
 
 def _attempt(case: Case, step: Step, why: str) -> Decision:

@@ -98,6 +98,25 @@ def furthest_of_ours(rows: Iterable[Package], bundle: Bundle) -> Package | None:
     return next((row for row in ours if is_uploading(row)), None)
 
 
+def furthest(rows: Iterable[Package]) -> Package | None:
+    """Of the rows that an upload made, return the one that is furthest on.
+
+    A package goes before what is still being built, and that before a failure; of several equally
+    far the one with the highest id is taken, so that the choice is stable.
+    """
+    return max(
+        rows,
+        key=lambda row: (
+            not upload_failed(row),
+            not is_uploading(row),
+            -_distance_to_online(row),
+            _age(row),
+            row_key(row),
+        ),
+        default=None,
+    )
+
+
 def in_the_way(rows: Iterable[Package], package_id: str | None) -> Package | None:
     """Return a package in audit that is not the one with this id, if there is one.
 

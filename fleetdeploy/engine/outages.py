@@ -5,12 +5,13 @@ from the records of steps; `core/breaker.py` and `core/outages.py` say what that
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from random import Random
 from typing import Final
 
 import anyio
 
-from fleetdeploy.core.breaker import Breaker
+from fleetdeploy.core.breaker import COSTLY_PROBE_MAX_S, PROBE_MAX_S, Breaker
 from fleetdeploy.core.outages import (
     NEEDED_BY,
     is_trouble,
@@ -26,10 +27,14 @@ from fleetdeploy.core.records import (
     StepDoubted,
     StepFailed,
 )
+from fleetdeploy.core.replay import RunState
 from fleetdeploy.engine.ledger import Ledger
 from fleetdeploy.engine.scheduler import Next
 from fleetdeploy.model import Service, Step
+from fleetdeploy.ports import WallClock
 
+COSTLY: Final = frozenset({Service.UPLOAD, Service.BUILD})
+"""Services whose probe is an upload."""
 LEAST_WAIT_S: Final = 1.0
 """Where a look may probe the platform at once, a step that was about to go comes back no sooner:
 it needs a look of its own, and somebody else's may do."""
@@ -38,20 +43,37 @@ PROBED_S: Final = 3.0
 takes about as long to show anything."""
 
 
+def _breakers(state: RunState, now: datetime) -> dict[Service, Breaker]:
+    """Make a breaker for each service, open where the journal says that it is out."""
+    # A clock that was set back makes an outage no younger than this process.
+    age_s = {
+        service: max(0.0, (now - outage.since).total_seconds())
+        for service, outage in out_now(state.outages).items()
+    }
+    return {
+        service: Breaker(
+            len(state.apps),
+            anyio.current_time() - age_s[service] if service in age_s else None,
+            COSTLY_PROBE_MAX_S if service in COSTLY else PROBE_MAX_S,
+        )
+        for service in Service
+    }
+
+
 class Outages:
     """One breaker for each service. `waits`: the run waits for the end of an outage.
 
-    Those that the journal says are out begin open, and the first who comes probes. `on_end` is
+    Those that the journal says are out begin open, as old as it says by `clock`, and the first who
+    comes probes. `on_end` is
     called when one has ended, so that those who wait may be woken.
     """
 
-    def __init__(self, ledger: Ledger, rng: Random, *, waits: bool) -> None:
-        apps, out = len(ledger.state.apps), out_now(ledger.state.outages)
+    def __init__(self, ledger: Ledger, clock: WallClock, rng: Random, *, waits: bool) -> None:
         self._ledger = ledger
         self._rng = rng
         self._waits = waits
-        now = anyio.current_time()
-        self._breakers = {service: Breaker(apps, service in out, now) for service in Service}
+        self._clock = clock
+        self._breakers = _breakers(ledger.state, self._clock.now())
         self._platform = self._breakers[Service.PLATFORM]
         # Records of outages are written in the order in which the breakers moved.
         self._writing = anyio.Lock()

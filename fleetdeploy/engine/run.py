@@ -134,7 +134,7 @@ class Rollout:
         self._gatekeeper = Gatekeeper(
             course or in_order(waves_of), ledger, steering, gauges.clock, self._opened
         )
-        self.outages = Outages(ledger, rng, waits=options.wait)
+        self.outages = Outages(ledger, gauges.clock, rng, waits=options.wait)
         self.outages.on_end = self._wake_stalled
         self._waiting = WaitingRoom(self._clearance, self.outages)
         self._pipeline = Pipeline(

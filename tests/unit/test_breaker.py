@@ -4,6 +4,7 @@ import pytest
 
 from fleetdeploy.core.breaker import (
     EXCUSED_FOR_S,
+    OVERDUE_S,
     PROBE_INITIAL_S,
     PROBE_MAX_S,
     TROUBLES,
@@ -96,8 +97,8 @@ def test_trouble_from_before_the_outage_does_not_put_the_probe_off() -> None:
 def test_a_probe_that_is_never_heard_of_does_not_hold_the_others_up() -> None:
     breaker = opened()
     breaker.enter("a", 200.0)
-    assert not passes(breaker, "b", 200.0 + PROBE_MAX_S - 0.1)
-    assert passes(breaker, "b", 200.0 + PROBE_MAX_S)
+    assert not passes(breaker, "b", 200.0 + OVERDUE_S - 0.1)
+    assert passes(breaker, "b", 200.0 + OVERDUE_S)
     assert breaker.succeeded("a", 400.0)
 
 
@@ -114,17 +115,17 @@ def test_after_an_outage_the_next_one_is_probed_soon_again() -> None:
 
 
 def test_what_was_out_when_the_process_began_is_probed_at_once() -> None:
-    breaker = Breaker(300, began_open=True)
+    breaker = Breaker(300, began_at=0.0)
     assert passes(breaker, "a", 0.0)
     assert not passes(breaker, "b", 0.0)
     assert breaker.succeeded("a", 1.0)
 
 
-def test_tries_are_excused_while_it_is_open_and_no_longer_than_a_day() -> None:
+def test_tries_are_excused_while_it_is_open_and_no_longer_than_its_bound() -> None:
     assert not Breaker(300).excuses(0.0)
     breaker = opened(now=100.0)
     assert breaker.excuses(100.0 + EXCUSED_FOR_S)
     assert not breaker.excuses(100.0 + EXCUSED_FOR_S + 0.1)
-    again = Breaker(300, began_open=True, began_at=500.0)
+    again = Breaker(300, began_at=500.0)
     assert again.excuses(500.0 + EXCUSED_FOR_S)
     assert not again.excuses(500.0 + EXCUSED_FOR_S + 0.1)

@@ -409,6 +409,13 @@ def test_a_finished_package_counts_more_than_a_row_that_failed() -> None:
     assert note(look(Phase.PROCESSING, *rows)) == succeeded(Step.AWAIT_UPLOAD, ID)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_two_finished_packages_the_one_that_the_platform_submitted_counts(order: int) -> None:
+    bundle, rows = make_bundle(direct_commit=True), (make_row(3), make_row(4, "1"))
+    decision = look(Phase.PROCESSING, *rows[::order], bundle=bundle)
+    assert note(decision) == succeeded(Step.AWAIT_UPLOAD, "1")
+
+
 def test_a_build_under_way_counts_more_than_a_row_that_failed() -> None:
     assert isinstance(look(Phase.PROCESSING, failed_row(), uploading_row(at="01:00:05")), Poll)
 

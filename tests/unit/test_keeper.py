@@ -109,6 +109,19 @@ async def test_a_refused_token_is_renewed_once_and_then_it_is_final() -> None:
         assert await prepared(at) not in (first, second)
 
 
+async def test_a_late_refusal_of_an_older_token_says_nothing_of_a_new_one() -> None:
+    """A call may leave with the old pair just before a rotation, and be answered after it."""
+    async with office() as at:
+        first = await prepared(at)
+        await at.credentials.keeper.renew(APP)
+        at.credentials.keeper.refused(APP, REFUSED, first)
+        await anyio.sleep(3600.0)
+        third = await prepared(at)
+        at.credentials.keeper.refused(APP, REFUSED, third)
+        # It is the first refusal of a token that is in use: another one may do.
+        assert await prepared(at) not in (first, third)
+
+
 async def test_a_refused_token_that_another_process_has_renewed_costs_no_call() -> None:
     desk = Desk()
     async with office(desk) as one, office(desk, one.disk, name="two") as two:

@@ -26,7 +26,7 @@ from fleetdeploy.errors import (
 from fleetdeploy.model import AuthorizationCode
 from fleetdeploy.storage.memory_journal import Moment
 from fleetdeploy.storage.memory_store import AnyCredential, MemoryDisk, MemoryStore
-from tests.unit.auth_builders import APP, SPENT, TP_REFUSED, Desk, Office, bring, office
+from tests.unit.auth_builders import APP, EPOCH, SPENT, TP_REFUSED, Desk, Office, bring, office
 
 pytestmark = pytest.mark.anyio
 
@@ -303,3 +303,17 @@ async def test_a_kill_at_any_moment_of_a_rotation_locks_nobody_out(after_s: floa
         credential = await rotated(at)
         assert desk.again == []
         assert desk.valid.get(credential.refresh_token) == APP
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_lifetime_counts_from_when_the_pair_was_asked_for(known: bool) -> None:
+    """The answer may be long on its way, and the platform counts from when it gave the pair."""
+    desk = Desk(takes_s=50.0, lifetime_s=3600.0)
+    async with office(desk) as at:
+        if known:
+            await bring(at)
+        renewed = await at.credentials.keeper.renew(APP)
+        assert renewed.expires_at == pytest.approx(at.wall.unix() - desk.takes_s + 3600.0)
+        tp = at.tp
+        assert tp.expires_at is not None
+        assert tp.expires_at == pytest.approx(EPOCH.timestamp() + desk.tp_lifetime_s)

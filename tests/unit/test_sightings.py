@@ -136,3 +136,23 @@ def test_of_several_rows_of_one_package_the_furthest_counts(order: int) -> None:
 def test_a_row_with_an_id_that_failed_to_build_is_a_failed_build() -> None:
     row = replace(failed_row(), package_id="58210")
     assert (sightings.is_uploading(row), sightings.upload_failed(row)) == (False, True)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_of_what_an_upload_made_the_furthest_counts_then_the_newest(order: int) -> None:
+    rows = [
+        failed_row(),
+        uploading_row(),
+        make_row(3, package_id="9"),
+        make_row(3, package_id="10"),
+        make_row(6, package_id="8"),
+    ]
+    taken = []
+    while rows:
+        best = sightings.furthest(rows[::order])
+        assert best is not None
+        taken.append(best)
+        rows.remove(best)
+    assert [row.package_id for row in taken] == ["8", "10", "9", None, None]
+    assert [sightings.upload_failed(row) for row in taken[-2:]] == [False, True]
+    assert sightings.furthest(()) is None

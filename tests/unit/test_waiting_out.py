@@ -5,7 +5,13 @@ from random import Random
 import anyio
 import pytest
 
-from fleetdeploy.core.breaker import EXCUSED_FOR_S, PROBE_INITIAL_S, TROUBLES
+from fleetdeploy.core.breaker import (
+    COSTLY_PROBE_MAX_S,
+    EXCUSED_FOR_S,
+    PROBE_INITIAL_S,
+    PROBE_MAX_S,
+    TROUBLES,
+)
 from fleetdeploy.core.records import (
     ErrorNote,
     StepDoubted,
@@ -37,7 +43,7 @@ class Scene:
         self.journal = MemoryJournal(VirtualWall(), latency_s=latency_s, data=data)
         self.state = replay(RunState.new(IDS), self.journal.contents.entries)
         self.ledger = Ledger(self.journal, self.state, Watcher())
-        self.outages = Outages(self.ledger, Random(1), waits=waits)
+        self.outages = Outages(self.ledger, VirtualWall(), Random(1), waits=waits)
         self.ended = 0
         self.outages.on_end = self._end
 
@@ -62,8 +68,10 @@ async def scene_with(*, waits: bool = True) -> Scene:
     return scene
 
 
-def build_failed(app_id: str, error: ErrorNote = DOWN) -> StepFailed:
-    return StepFailed(app_id=app_id, step=Step.AWAIT_UPLOAD, attempt=1, error=error)
+def build_failed(
+    app_id: str, error: ErrorNote = DOWN, step: Step = Step.AWAIT_UPLOAD
+) -> StepFailed:
+    return StepFailed(app_id=app_id, step=step, attempt=1, error=error)
 
 
 async def test_while_nothing_is_out_nobody_is_held_and_nothing_is_written() -> None:
@@ -154,6 +162,41 @@ async def test_tries_are_excused_while_their_service_or_the_platform_is_out() ->
     assert scene.outages.judged(refused) is refused
     await anyio.sleep(EXCUSED_FOR_S)
     assert scene.outages.judged(lost) is lost
+
+
+async def test_the_next_process_excuses_no_longer_than_this_one_would_have() -> None:
+    lost = StepDoubted(app_id="1", step=Step.RELEASE, attempt=1, error=CUT_OFF)
+    scene = await scene_with()
+    await scene.no_look_gets_through()
+    await anyio.sleep(EXCUSED_FOR_S - 60.0)
+    after = Scene(data=scene.journal.data)
+    assert after.outages.judged(lost) is not lost
+    await anyio.sleep(60.0)
+    assert after.outages.judged(lost) is lost
+    assert Scene(data=scene.journal.data).outages.judged(lost) is lost
+
+
+async def test_where_each_probe_is_an_upload_fewer_are_made() -> None:
+    scene = await scene_with()
+    steps = (Step.UPLOAD, Step.RELEASE)
+    pauses = {step: await longest_pause(scene, step) for step in steps}
+    assert COSTLY_PROBE_MAX_S / 2 <= pauses[Step.UPLOAD] <= COSTLY_PROBE_MAX_S
+    assert pauses[Step.RELEASE] <= PROBE_MAX_S
+
+
+async def longest_pause(scene: Scene, step: Step) -> float:
+    """Let an outage of what a step needs go on; return the longest pause between two probes."""
+    for app_id in IDS[:TROUBLES]:
+        await scene.outages.recorded(build_failed(app_id, step=step))
+    pauses = []
+    for _ in range(10):
+        held = scene.outages.hold_step("7", step)
+        assert held is not None
+        pauses.append(held.delay_s)
+        await anyio.sleep(held.delay_s)
+        assert scene.outages.hold_step("7", step) is None
+        await scene.outages.recorded(build_failed("7", step=step))
+    return max(pauses)
 
 
 async def test_j4_outages_are_written_in_turn_however_slow_the_disk() -> None:
