@@ -51,14 +51,18 @@ from fleetdeploy.model import Outcome, RunKind, Until
 
 @dataclass(slots=True)
 class RunState:
-    """A run as its records tell it. `halted` is the last halt that no resume has lifted.
+    """A run as its records tell it.
 
-    `failing` and `blocking` are the apps that count against the budgets, those that earlier runs
-    of the rollout left included. `causes` are those that apps have failed with, each with its
-    apps; `causes_accepted` those of which somebody said that the run goes on all the same, and
-    `waves_accepted` such waves, `waves_kept` those that were open then: no later halt rolls them
-    back. `waves_ahead` may go as far as approval. `orders` are the requests
-    of operators that were taken in. `outages` are all of the run, in the order of their beginning.
+    What records of several apps bring about does not depend on their order: those that become
+    durable together may come to the live state in another one.
+
+    `halted` is the last halt that no resume has lifted. `failing` and `blocking` are the apps that
+    count against the budgets, those that earlier runs of the rollout left included. `causes` are
+    those that apps have failed with, each with its apps; `causes_accepted` those of which somebody
+    said that the run goes on all the same, and `waves_accepted` such waves, `waves_kept` those
+    that were open then: no later halt rolls them back. `waves_ahead` may go as far as approval.
+    `orders` are the requests of operators that were taken in. `outages` are all of the run, in the
+    order of their beginning.
     """
 
     apps: dict[str, AppState]
@@ -80,7 +84,7 @@ class RunState:
     waves_kept: set[str] = field(default_factory=set)
     failing: set[str] = field(default_factory=set)
     blocking: set[str] = field(default_factory=set)
-    causes: dict[Cause, list[str]] = field(default_factory=dict)
+    causes: dict[Cause, set[str]] = field(default_factory=dict)
     causes_accepted: set[Cause] = field(default_factory=set)
     orders: set[str] = field(default_factory=set)
     outages: list[Outage] = field(default_factory=list)
@@ -163,7 +167,7 @@ class RunState:
             self.failing.add(end.app_id)
         cause = cause_of_end(end)
         if cause is not None:
-            self.causes.setdefault(cause, []).append(end.app_id)
+            self.causes.setdefault(cause, set()).add(end.app_id)
 
     def _check_place(self, record: RunRecord | AnyAppRecord) -> None:
         """Refuse what comes before the header, after the end, or a second header."""

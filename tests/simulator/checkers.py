@@ -65,8 +65,12 @@ def complaints(night: Night) -> list[str]:
 
 
 def done_twice(night: Night) -> Iterator[str]:
-    """Promise 1: no effect is repeated while it stands."""
+    """Promise 1: no effect is repeated while it stands, unless people undid it meanwhile."""
     for effect in night.world.duplicates():
+        alike = [e.at for e in night.world.effects if e.identity == effect.identity]
+        before = max((at for at in alike if at < effect.at), default=effect.at)
+        if night.deeds.between(effect.app_id, before, effect.at):
+            continue
         yield f"done twice: {effect.kind} of {effect.app_id} at {effect.at:.3f}"
 
 
@@ -76,7 +80,7 @@ def unlawful(night: Night) -> Iterator[str]:
     Whose audit a rollout ends cannot know that the verdict falls as its request is on the way.
     """
     for violation in list(night.world.violations)[night.violations_before :]:
-        if _overtaken_by_a_verdict(night, violation):
+        if _overtaken_by_a_verdict(night, violation) or _overtaken_by_hand(night, violation):
             continue
         yield (
             f"unlawful: {violation.endpoint} of {violation.app_id} at {violation.at:.3f}: "
@@ -94,6 +98,12 @@ def _overtaken_by_a_verdict(night: Night, violation: Violation) -> bool:
         and effect.at <= violation.at
         for effect in effects_of(night)
     )
+
+
+def _overtaken_by_hand(night: Night, violation: Violation) -> bool:
+    """Whether people did something to the app after it was last looked at."""
+    looks = [at for at in _looks(night.witness.sent)[violation.app_id] if at < violation.at]
+    return night.deeds.between(violation.app_id, max(looks, default=0.0), violation.at)
 
 
 def foreign_effects(night: Night) -> Iterator[str]:
@@ -132,8 +142,8 @@ def too_fast(night: Night) -> Iterator[str]:
         most = most_in_one_second(times)
         if most > allowed:
             yield f"too fast: {most} requests in one second of life {life}, {allowed} may be"
-    if night.world.traffic.most_in_flight > night.in_flight:
-        yield f"too many at once: {night.world.traffic.most_in_flight}"
+    if night.witness.most_out > night.in_flight:
+        yield f"too many at once: {night.witness.most_out}"
 
 
 def _by_life(sent: Iterable[Sent]) -> Mapping[int, list[float]]:
@@ -291,7 +301,10 @@ def ended(night: Night) -> Iterator[str]:
 
 
 def outcomes(night: Night, expected: Expected) -> Iterator[str]:
-    """Each app's end is what the world shows, and, where the test knows, what had to come."""
+    """Each app's end is what the world shows, and, where the test knows, what had to come.
+
+    Where people lent a hand anything may come of it.
+    """
     if night.kind is not RunKind.ROLLOUT:
         yield from outcomes_back(night, expected)
         return
@@ -303,6 +316,8 @@ def outcomes(night: Night, expected: Expected) -> Iterator[str]:
         rows = night.world.packages(app_id, night.now)
         ours = [row for row in rows if row.description == target.bundle.description]
         live = any(row.status == PackageStatus.ONLINE for row in ours)
+        if app_id in night.deeds.apps:
+            continue
         if live != (phase in {Phase.RELEASED, Phase.UNCHANGED}):
             yield f"{app_id} is {phase}, and its package online is {live}"
         if phase is Phase.UNCHANGED and app_id in touched:
@@ -314,7 +329,10 @@ def outcomes(night: Night, expected: Expected) -> Iterator[str]:
 
 
 def outcomes_back(night: Night, expected: Expected) -> Iterator[str]:
-    """Each app's end is what the world shows, where something was to be taken back."""
+    """Each app's end is what the world shows, where something was to be taken back.
+
+    Where people lent a hand anything may come of it.
+    """
     effects = Counter(effect.app_id for effect in effects_of(night))
     for app_id, phase in night.phase_of().items():
         (undo,) = [target.undo for target in night.targets if target.app_id == app_id]
@@ -323,6 +341,8 @@ def outcomes_back(night: Night, expected: Expected) -> Iterator[str]:
         of_id = {str(row.package_id): row.status for row in rows}
         online = [str(row.package_id) for row in rows if row.status == PackageStatus.ONLINE]
         status = of_id.get(undo.package_id)
+        if app_id in night.deeds.apps:
+            continue
         if phase is Phase.ROLLED_BACK and (len(online) != 1 or online == [undo.package_id]):
             yield f"{app_id} is rolled back, and online is {online}"
         if phase is Phase.WITHDRAWN and status not in (None, PackageStatus.DEVELOPMENT):

@@ -32,7 +32,12 @@ from tests.simulator.harness import EPOCH, Night
 TICK_S = 0.002
 GOOD = {Outcome.RELEASED, Outcome.ROLLED_BACK, Outcome.WITHDRAWN, Outcome.UNCHANGED}
 EFFECTS = {step.value for step in (Step.UPLOAD, Step.SUBMIT_AUDIT, Step.RELEASE)}
-SETTLES = {Step.AWAIT_UPLOAD, Step.SUBMIT_AUDIT, Step.AWAIT_RELEASE}
+SETTLES = {
+    Step.AWAIT_UPLOAD,
+    Step.SUBMIT_AUDIT,
+    Step.AWAIT_RELEASE,
+    Step.AWAIT_WITHDRAW,
+}
 """The steps whose success shows that what was sent before them took effect."""
 
 

@@ -17,7 +17,7 @@ from fleetdeploy.core.orders import Order, OrderKind
 from fleetdeploy.core.rules import ForeignPackage, WaveRule
 from fleetdeploy.core.windows import Calendar
 from fleetdeploy.model import Phase, RunKind, Until
-from fleetdeploy.simulator.behaviour import RateLimit, Unsettled
+from fleetdeploy.simulator.behaviour import RateLimit, Unsettled, WithdrawnTo
 from fleetdeploy.simulator.faults import FaultScript
 from fleetdeploy.simulator.outages import Service, ServiceOutage
 from fleetdeploy.simulator.scenario import Scenario
@@ -26,6 +26,7 @@ from tests.simulator.drawing import CLIENTS, Drawn, draw, draw_calendar, expecte
 from tests.simulator.harness import EPOCH, Night, VirtualWall, make_target
 from tests.simulator.keyed import draw_keyed
 from tests.simulator.parts import RenewedTokens
+from tests.simulator.people import Deed, draw_deeds
 
 APPS: Final = (2, 6)
 DAY_S: Final = 86_400.0
@@ -70,6 +71,10 @@ class Draw(StrEnum):
     DEATHS = "deaths"
     LATENCY = "latency"
     """Of the journal: records take a while to become durable, and those around a death may tear."""
+    PEOPLE = "people"
+    """Who lends a hand in the console, or gets in the way there."""
+    STRAYS = "strays"
+    """Requests that are long on their way, and arrive after their process has died."""
     NEXT = "next"
     """Another run takes over after a death, or the run is taken back."""
 
@@ -123,7 +128,8 @@ class Fate:
 class Plot:
     """A fate in full: the night to live, and what is to come over it.
 
-    `next_run` begins after this death, counted from 0; with None after the end.
+    `next_run` begins after this death, counted from 0; with None after the end, or, where it is a
+    withdrawal, as soon as all that can be done at once is done. It dies `next_deaths`.
     """
 
     night: Night
@@ -132,6 +138,9 @@ class Plot:
     until_first: Until = Until.RELEASED
     next_run: NextRun | None = None
     next_after: int | None = None
+    next_deaths: tuple[Death, ...] = ()
+    deeds: tuple[Deed, ...] = ()
+    stray_s: float = 0.0
     chance: Random = field(default_factory=Random)
 
 
@@ -201,6 +210,14 @@ def _platform(fate: Fate, drawn: Drawn) -> Scenario:
     unsettled = Unsettled() if Draw.SWITCHES in fate.without else before.unsettled
     # Who uploads once more after an outage or for another run would be refused for ever.
     unsettled = unsettled.changed({"duplicate_version_errno": None})
+    if rng := fate.rng(Draw.SWITCHES):
+        unsettled = unsettled.changed(
+            {
+                "withdrawn_to": rng.choice([*WithdrawnTo]),
+                "withdraw_returns_quota": rng.random() < 0.5,
+                "rollback_depth": rng.choice([1, 1, 3]),
+            }
+        )
     if rng := fate.rng(Draw.OUTAGES):
         changes["outages"] = [_outage(rng).model_dump() for _ in range(rng.choice([0, 0, 1, 2]))]
     return before.changed({**changes, "unsettled": unsettled.model_dump()})
@@ -262,8 +279,9 @@ def _night(fate: Fate, drawn: Drawn, scenario: Scenario, ids: list[str]) -> Nigh
 def _in_waves(fate: Fate, night: Night) -> Night:
     """Draw waves; a clock that is moved goes with waves that do not soak by it."""
     clock = fate.rng(Draw.CLOCK)
-    moves = _moves(clock) if clock and clock.random() < 0.3 else {}
-    longest_s = 1800.0 if is_keyed(fate) else DAY_S
+    keyed = is_keyed(fate)
+    moves = _moves(clock, keyed=keyed) if clock and clock.random() < 0.3 else {}
+    longest_s = 1800.0 if keyed else DAY_S
     rng = fate.rng(Draw.WAVES)
     if rng and rng.random() < 0.6:
         waves = [
@@ -275,13 +293,21 @@ def _in_waves(fate: Fate, night: Night) -> Night:
             for number in range(rng.randint(1, 3))
         ]
         sizes = [rng.randint(1, 3) for _ in waves]
-        night = night.waved(*waves, WaveRule(name="rest"), sizes=sizes, ahead=rng.random() < 0.5)
+        ahead = rng.random() < 0.5
+        within_s = [rng.choice([None, None, 60.0, 900.0]) for _ in waves]
+        waves = [
+            wave.model_copy(update={"approve_within_s": limit_s if wave.gate else None})
+            for wave, limit_s in zip(waves, within_s, strict=True)
+        ]
+        night = night.waved(*waves, WaveRule(name="rest"), sizes=sizes, ahead=ahead)
     return replace(night, wall=VirtualWall(moves))
 
 
-def _moves(rng: Random) -> dict[float, float]:
+def _moves(rng: Random, *, keyed: bool) -> dict[float, float]:
+    """Draw when the clock on the wall is set, and by how much; not by days where no night lasts."""
+    farthest_s = 7200.0 if keyed else 108_000.0
     return {
-        rng.uniform(0.0, 18_000.0): rng.choice([-1, 1]) * rng.choice([60.0, 7200.0, 108_000.0])
+        rng.uniform(0.0, 18_000.0): rng.choice([-1, 1]) * rng.choice([60.0, 7200.0, farthest_s])
         for _ in range(rng.randint(1, 3))
     }
 
@@ -294,11 +320,22 @@ def _what_comes(fate: Fate, plot: Plot) -> Plot:
         night.orders = _orders(rng, sorted({target.wave for target in night.targets}))
     if rng := fate.rng(Draw.DEATHS):
         plot.deaths = tuple(_death(rng) for _ in range(rng.randrange(5)))
+        plot.next_deaths = tuple(_death(rng) for _ in range(rng.choice([0, 0, 1, 2])))
+    if (rng := fate.rng(Draw.PEOPLE)) and rng.random() < 0.25:
+        plot.deeds = draw_deeds(rng, [target.app_id for target in night.targets])
+    if (rng := fate.rng(Draw.STRAYS)) and rng.random() < 0.4:
+        plot.stray_s = rng.uniform(0.0, _stray_max_s(night))
     if (rng := fate.rng(Draw.NEXT)) and (next_run := _next_run(rng)):
         plot.next_run = next_run
         if plot.deaths and (plot.next_run is NextRun.TAKEOVER or rng.random() < 0.6):
             plot.next_after = rng.randrange(len(plot.deaths))
     return plot
+
+
+def _stray_max_s(night: Night) -> float:
+    """Return how long a request may be on its way, so that it shows within the settle time."""
+    delays = (night.world.behaviour(target.app_id).effect_delay_s for target in night.targets)
+    return max(0.0, night.policy.settle_s - max(delays) - 1.0)
 
 
 def _next_run(rng: Random) -> NextRun | None:

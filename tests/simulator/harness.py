@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import anyio
 from pydantic import JsonValue
-from trio._core import _run as trio_run
 from trio.testing import MockClock
 
 from fleetdeploy.baidu.client import BaiduPlatform
@@ -43,7 +42,8 @@ from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
 from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
-from tests.simulator.parts import GivenOrders, Outages, Watcher
+from tests.simulator.parts import GivenOrders, Outages, Watcher, order_tasks_by
+from tests.simulator.people import Deeds
 from tests.simulator.witness import Witness
 
 T = TypeVar("T")
@@ -117,10 +117,10 @@ class Night:
     """One world and what is wanted of it; each `live` is one process's life on the same journal.
 
     `doubted` are the apps that an earlier run left in doubt. `around_platform` and `around_journal`
-    put a wrapper around a part, for tests that break it. `orders` are given at these times.
-    `state` is how the last life left the live state, `at_work` what a life has in hands, `data`
-    the journal. The same seed
-    and the same times give the same night.
+    put a wrapper around a part, for tests that break it. `orders` are given at these times, and
+    `deeds` is what people did meanwhile. `state` is how the last life left the live state,
+    `at_work` what a life has in hands, `data` the journal. The same seed and the same times give
+    the same night.
     """
 
     scenario: Scenario
@@ -155,6 +155,7 @@ class Night:
     platform: World | None = None
     faults: Faults | None = None
     data: bytes = b""
+    deeds: Deeds = field(default_factory=Deeds)
     watcher: Watcher = field(default_factory=Watcher)
     calls: Counter[str] = field(default_factory=Counter)
     lives: int = 0
@@ -233,7 +234,7 @@ class Night:
             data=self.data,
             hook=self._hook(hook),
         )
-        _order_tasks_by(f"{self.seed}/{self.lives}")
+        order_tasks_by(f"{self.seed}/{self.lives}")
         self.witness.begin(self.lives, journal.contents.entries)
         self.state = None
         try:
@@ -385,12 +386,6 @@ def make_night(apps: int, **changes: object) -> Night:
     assert isinstance(scenario, Scenario)
     targets = tuple(make_target(app_id) for app_id in app_ids(apps))
     return Night(scenario, targets, **changes)  # type: ignore[arg-type]  # any field by name
-
-
-def _order_tasks_by(seed: str) -> None:
-    """Let a seed decide which of several ready tasks trio runs first; it has no public way."""
-    vars(trio_run)["_ALLOW_DETERMINISTIC_SCHEDULING"] = True
-    trio_run._r.seed(seed)
 
 
 def in_virtual_time(main: Callable[[], Awaitable[T]], *, start_s: float = 0.0) -> T:

@@ -12,6 +12,7 @@ from random import Random
 from typing import Final
 
 import anyio
+from anyio.abc import TaskGroup
 
 from fleetdeploy.core.orders import OrderKind
 from fleetdeploy.core.records import (
@@ -33,6 +34,8 @@ from tests.simulator.course_checks import course_complaints
 from tests.simulator.fate import DAY_S, NO_HOURS, Death, Fate, NextRun, Plot, make_order, plot_of
 from tests.simulator.harness import Crash, Night, in_virtual_time
 from tests.simulator.keyed import KeyedNight, credential_complaints
+from tests.simulator.people import go_about
+from tests.simulator.strays import Strays
 
 LIVES_MAX: Final = 60
 """Many more than drawn deaths, gates and windows can ask for."""
@@ -73,7 +76,7 @@ class Story:
     found: list[str] = field(default_factory=list)
     met: Met = field(default_factory=Counter)
     deaths: int = 0
-    ordered: Counter[str] = field(default_factory=Counter)
+    tasks: TaskGroup | None = None
     helped: int = 0
 
     def __post_init__(self) -> None:
@@ -102,6 +105,19 @@ class Story:
             self._meet_outage(endpoint, params)
 
         night.witness.on_send = on_send  # type: ignore[assignment]  # a mapping is a dict here
+        self._let_stray()
+
+    def _let_stray(self) -> None:
+        """Let requests outlive their processes, once there is a world that they can go on in."""
+        night, plot = self.night, self.plot
+        if self.tasks is not None and plot.stray_s:
+            rng = Random(f"strays {night.seed} {len(self.past)}")
+            night.witness.inner = Strays(night.witness.inner, self.tasks, rng, plot.stray_s)
+
+    def begin(self, tasks: TaskGroup) -> None:
+        """Be told of the tasks that outlive processes; nobody has lived yet."""
+        self.tasks = tasks
+        self._let_stray()
 
     def _meet(self, app_id: str, trouble: str) -> None:
         state = self.night.at_work
@@ -153,16 +169,42 @@ async def _whole(story: Story) -> None:
     plot, chance = story.plot, story.plot.chance
     story.night.until = plot.until_first
     async with _world_going(story):
-        for number, death in enumerate(plot.deaths):
-            await _die(story, death)
-            if story.found or story.night.replayed().finished:
-                break
-            if plot.next_run and number == plot.next_after:
-                _follow_up(story, plot.next_run)
-        await _to_the_end(story, chance)
-        if plot.next_run and len(story.past) == 0 and not story.found:
-            _follow_up(story, plot.next_run)
+        await _die_all(story, plot.deaths)
+        if plot.next_run is NextRun.WITHDRAW and not story.past:
+            await _up_to_the_audits(story)
+        else:
             await _to_the_end(story, chance)
+        if plot.next_run and not story.past and not story.found:
+            _follow_up(story, plot.next_run)
+            await _die_all(story, plot.next_deaths)
+            await _to_the_end(story, chance)
+        if plot.stray_s:
+            # What is still on its way does no harm either.
+            await anyio.sleep(LANDING_S)
+            story.look(over=False)
+
+
+async def _die_all(story: Story, deaths: Sequence[Death]) -> None:
+    """Die these deaths, one after the other, up to an end that comes before them."""
+    plot, first = story.plot, not story.past
+    for number, death in enumerate(deaths):
+        await _die(story, death)
+        if story.found or story.night.replayed().finished:
+            return
+        if first and plot.next_run and number == plot.next_after:
+            _follow_up(story, plot.next_run)
+
+
+async def _up_to_the_audits(story: Story) -> None:
+    """Live one life that leaves when all that is to come is for people."""
+    night = story.night
+    if night.replayed().finished or story.found:
+        return
+    night.wait, night.deadline_s = False, story.longest_s
+    if await _ends_by_itself(night):
+        story.look(over=True)
+    else:
+        story.found.append(f"hangs: life {night.lives} did not end by itself")
 
 
 async def _ends_by_itself(night: Night) -> bool:
@@ -175,19 +217,20 @@ async def _ends_by_itself(night: Night) -> bool:
 
 @asynccontextmanager
 async def _world_going(story: Story) -> AsyncIterator[None]:
-    """Let the platform's courier go about, where there is one."""
+    """Let the platform's courier go about, where there is one, and people in the console."""
 
     async def post(body: bytes) -> bool:
         night = story.night
         return isinstance(night, KeyedNight) and await night.post(body)
 
-    if not isinstance(story.night, KeyedNight):
-        yield
-        return
-    if story.plot.chance.random() < 0.7:
-        await story.night.bring_pairs()
+    night = story.night
+    if isinstance(night, KeyedNight) and story.plot.chance.random() < 0.7:
+        await night.bring_pairs()
     async with anyio.create_task_group() as tasks:
-        tasks.start_soon(deliver, story.night.world, post)
+        story.begin(tasks)
+        tasks.start_soon(go_about, night.world, story.plot.deeds, night.deeds)
+        if isinstance(night, KeyedNight):
+            tasks.start_soon(deliver, night.world, post)
         yield
         tasks.cancel_scope.cancel()
 

@@ -44,6 +44,8 @@ def test_the_draws_hold_all_that_is_to_be_lived_through() -> None:
         lambda plot: plot.night.course,
         lambda plot: plot.night.scenario.outages,
         lambda plot: not plot.night.calendar.release.always,
+        lambda plot: plot.deeds,
+        lambda plot: plot.stray_s,
         lambda plot: (
             plot.night.wall.at(1e6)
             != plot.night.wall.at(0.0) + (plot.night.wall.at(2e6) - plot.night.wall.at(1e6))

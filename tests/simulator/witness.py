@@ -52,11 +52,14 @@ class Witness:
         self._written: dict[int, Entry] = {}
         self._last: dict[str, tuple[AnyAppRecord, bool]] = {}
         self.sent: list[Sent] = []
+        self._out = 0
+        self.most_out = 0
         self.on_send: Callable[[str, Mapping[str, str]], None] = lambda _endpoint, _params: None
 
     def begin(self, life: int, entries: Iterable[Entry]) -> None:
         """A process begins; so much is in the journal that it found."""
         self._life = life
+        self._out = 0
         self._written.clear()
         self._last = {}
         for entry in entries:
@@ -72,7 +75,12 @@ class Witness:
 
     async def send(self, request: Request) -> Reply:
         sent = self._noted(request)
-        reply = await self.inner.send(request)
+        self._out += 1
+        self.most_out = max(self.most_out, self._out)
+        try:
+            reply = await self.inner.send(request)
+        finally:
+            self._out -= 1
         sent.answer = _read(reply)
         return reply
 

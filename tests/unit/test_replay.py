@@ -2,6 +2,8 @@
 
 from collections import Counter
 from copy import deepcopy
+from dataclasses import replace
+from itertools import permutations
 
 import pytest
 
@@ -12,6 +14,7 @@ from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,
     Entry,
+    ErrorNote,
     FoundStage,
     HaltCause,
     PackageFound,
@@ -209,6 +212,24 @@ def test_an_app_that_is_released_in_this_run_counts_no_more() -> None:
 def test_a_failed_step_is_not_a_failed_app() -> None:
     state = state_of(record_of(Event.UPLOAD_STARTED), record_of(Event.UPLOAD_FAILED))
     assert state.failing == set()
+
+
+def test_what_several_apps_did_at_once_comes_to_the_same_in_any_order() -> None:
+    """Records that become durable together reach the live state in no certain order (J4)."""
+    refused = ErrorNote(code="upload.refused", message="no", msg="bad")
+    ends = [
+        *(AppFinished(app_id=a, outcome=Outcome.FAILED, error=refused) for a in "abc"),
+        AppFinished(app_id="d", outcome=Outcome.BLOCKED, error=NOTE),
+        StepStarted(app_id="e", step=Step.UPLOAD, attempt=1),
+    ]
+    states = []
+    for order in permutations(ends):
+        state = RunState.new("abcde")
+        for entry in entries_of([header(), *order]):
+            state.apply(replace(entry, at=START))
+        states.append(state)
+    assert all(state == states[0] for state in states)
+    assert [*map(len, states[0].causes.values())] == [3]
 
 
 def test_an_override_forgives_the_failures_so_far_and_no_later_ones() -> None:
