@@ -79,7 +79,7 @@ def unlawful(night: Night) -> Iterator[str]:
 
     Whose audit a rollout ends cannot know that the verdict falls as its request is on the way.
     """
-    for violation in list(night.world.violations)[night.violations_before :]:
+    for violation in night.noted.violations:
         if _overtaken_by_a_verdict(night, violation) or _overtaken_by_hand(night, violation):
             continue
         yield (
@@ -128,8 +128,8 @@ def foreign_effects(night: Night) -> Iterator[str]:
 
 
 def effects_of(night: Night) -> list[Effect]:
-    """The effects since this night began on its world."""
-    return list(night.world.effects[night.effects_before :])
+    """The effects of what this night sent."""
+    return night.noted.effects
 
 
 def too_fast(night: Night) -> Iterator[str]:

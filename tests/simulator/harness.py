@@ -38,11 +38,10 @@ from fleetdeploy.guards.punctual import PunctualPlatform
 from fleetdeploy.model import AuditNote, Bundle, Phase, RunKind, Until
 from fleetdeploy.ports import Call, Journal, NoticeFeed, Platform, TokenSource
 from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
-from fleetdeploy.simulator.inproc import InprocTransport
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
 from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
-from tests.simulator.parts import GivenOrders, Outages, Watcher, order_tasks_by
+from tests.simulator.parts import GivenOrders, NotedTransport, Outages, Watcher, order_tasks_by
 from tests.simulator.people import Deeds
 from tests.simulator.witness import Witness
 
@@ -168,10 +167,8 @@ class Night:
         ids = [target.app_id for target in self.targets]
         self.world = self.platform or World.from_scenario(self.scenario, ids)
         self.faults = self.faults or Faults(self.scenario.faults, seed=self.scenario.seed)
-        self.effects_before = len(self.world.effects)
-        self.violations_before = len(self.world.violations)
-        inner = Outages(InprocTransport(self.world, self.faults), self.outages)
-        self.witness = Witness(inner, self.world.owner)
+        self.noted = NotedTransport(self.world, self.faults)
+        self.witness = Witness(Outages(self.noted, self.outages), self.world.owner)
 
     def tomorrow(self, **changes: object) -> "Night":
         """Return another run on the same world: fresh journal, fresh books."""

@@ -139,9 +139,9 @@ class Story:
             if not app.terminal:
                 self._meet(app.app_id, KILL)
 
-    def look(self, *, over: bool) -> None:
+    def look(self, *, over: bool, at: Night | None = None) -> None:
         """Let the checkers look, after a death or at the end of a life of its own."""
-        night = self.night
+        night = at or self.night
         found = [*complaints(night), *course_complaints(night)]
         if over:
             found += ended(night)
@@ -179,9 +179,10 @@ async def _whole(story: Story) -> None:
             await _die_all(story, plot.next_deaths)
             await _to_the_end(story, chance)
         if plot.stray_s:
-            # What is still on its way does no harm either.
             await anyio.sleep(LANDING_S)
-            story.look(over=False)
+            # What was still on its way did no harm either, and was each run's own.
+            for night in story.nights:
+                story.look(over=False, at=night)
 
 
 async def _die_all(story: Story, deaths: Sequence[Death]) -> None:

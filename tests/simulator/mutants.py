@@ -315,7 +315,7 @@ MUTANTS: Final = (
     Mutant(
         "any_approval", "takes the approval of another wave", lambda: held_back(any_approval), 60
     ),
-    Mutant("approval_lost", "a resume forgets approvals", lambda: on_resume(lose_approvals), 10),
+    Mutant("approval_lost", "a resume forgets approvals", lambda: on_resume(lose_approvals), 40),
     Mutant("pause_lost", "a resume forgets the pause", lambda: on_resume(lose_pause), 10),
     Mutant("forgives", "a plain resume forgives failures", lambda: on_resume(forgive), 1, first=39),
     Mutant("doors_open", "heeds no window", doors_open, 10),

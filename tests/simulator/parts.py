@@ -9,6 +9,10 @@ from fleetdeploy.core.orders import Order
 from fleetdeploy.core.records import Entry
 from fleetdeploy.errors import AnswerLost, NotSent, TokenRefused
 from fleetdeploy.ports import Call
+from fleetdeploy.simulator.api import Delivery
+from fleetdeploy.simulator.faults import Faults
+from fleetdeploy.simulator.inproc import InprocTransport
+from fleetdeploy.simulator.ledger import Effect, Violation
 from fleetdeploy.simulator.world import World
 from fleetdeploy.transport import Reply, Request, Transport
 
@@ -31,6 +35,25 @@ class Watcher:
 
     def called(self, call: Call) -> None:
         self.calls.append(call)
+
+
+class NotedTransport(InprocTransport):
+    """Keeps what requests of its own brought about: they may arrive while another run is on."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        super().__init__(world, faults)
+        self.world = world
+        self.effects: list[Effect] = []
+        self.violations: list[Violation] = []
+
+    def deliver(self, request: Request, now: float) -> Delivery:
+        books = self.world.ledger
+        effects, violations = len(books.effects), books.violation_count
+        delivery = super().deliver(request, now)
+        self.effects += books.effects[effects:]
+        if books.violation_count > violations:
+            self.violations.append(books.violations[-1])
+        return delivery
 
 
 @dataclass

@@ -217,7 +217,7 @@ def test_a_failed_step_is_not_a_failed_app() -> None:
 def test_what_several_apps_did_at_once_comes_to_the_same_in_any_order() -> None:
     """Records that become durable together reach the live state in no certain order (J4)."""
     refused = ErrorNote(code="upload.refused", message="no", msg="bad")
-    ends = [
+    ends: list[AnyAppRecord] = [
         *(AppFinished(app_id=a, outcome=Outcome.FAILED, error=refused) for a in "abc"),
         AppFinished(app_id="d", outcome=Outcome.BLOCKED, error=NOTE),
         StepStarted(app_id="e", step=Step.UPLOAD, attempt=1),
