@@ -27,7 +27,7 @@ demo-kill: $(READY) ## the same with a kill in the middle and the resume
 	@$(BIN)/fleetdeploy demo --kill
 
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest -n 2 --dist worksteal
+	@$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: lint types docs ## lint, format, types, floors, docs in step with the code
 

@@ -22,7 +22,6 @@ from fleetdeploy.core.records import (
     StepStarted,
     StepSucceeded,
 )
-from fleetdeploy.core.settling import EARLIER_STEP
 from fleetdeploy.core.targets import Target
 from fleetdeploy.core.way_back import protected_end
 from fleetdeploy.engine.allowance import Allowance
@@ -41,6 +40,8 @@ FRESH_S = 15.0
 """A look younger than this still counts as the look before a step."""
 LEAST_PAUSE_S = 0.01
 """Rounding must not leave a silence that never quite lasts long enough."""
+SAT_OUT_S = 120.0
+"""A silence no longer than this is always sat out."""
 PATIENCE_LOOKS = 3
 """After this many failed looks in a row an app only waits; a run that does not wait leaves it."""
 
@@ -306,8 +307,8 @@ class Pipeline:
     def _confirm(self, flight: Flight, decision: Confirm) -> Next:
         """Look again in a while, at the latest when the silence will have lasted long enough.
 
-        What an earlier run may have sent is waited for anew in each process, so a run that does
-        not wait sits it out as well.
+        Each process begins a silence anew, so a run that does not wait sits it out as well; it
+        leaves only what has just been sent, and may take long to show.
         """
         now = anyio.current_time()
         if flight.absent_since is None or flight.missing != decision.missing:
@@ -315,13 +316,15 @@ class Pipeline:
         left_s = max(LEAST_PAUSE_S, flight.absent_since + decision.wait_s - now)
         delay_s = min(left_s, self._lookout.usual_s(flight.patience))
         phase = self._app(flight).phase
-        people = phase in _PEOPLE_DECIDE and decision.missing != EARLIER_STEP
-        patient = people and flight.patience.looks > PATIENCE_LOOKS
-        return Next(delay_s, urgent=phase in SENT, patient=patient)
+        is_new = phase in _PEOPLE_DECIDE and phase is not flight.phase_found
+        long = decision.wait_s > SAT_OUT_S and flight.patience.looks > PATIENCE_LOOKS
+        return Next(delay_s, urgent=phase in SENT, patient=is_new and long)
 
     def _note_phase(self, flight: Flight) -> None:
         """Begin counting anew when the app has changed its phase."""
         phase = self._app(flight).phase
+        if flight.phase_found is None:
+            flight.phase_found = phase
         if phase is not flight.phase or flight.phase_since is None:
             flight.phase = phase
             flight.phase_since = anyio.current_time()

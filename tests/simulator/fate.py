@@ -226,7 +226,9 @@ def _platform(fate: Fate, drawn: Drawn) -> Scenario:
 def _outage(rng: Random) -> ServiceOutage:
     lasts_s = rng.choice([SHORT_OUT_S, 300.0, 3600.0])
     return ServiceOutage(
-        service=rng.choice([*Service]), from_s=rng.uniform(0.0, 120.0), lasts_s=lasts_s
+        service=rng.choice([*Service]),
+        from_s=rng.uniform(0.0, rng.choice([120.0, 120.0, 1200.0])),
+        lasts_s=lasts_s,
     )
 
 

@@ -9,7 +9,7 @@ from tests.simulator.lives import live_through
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first", range(0, 80, 10))
+@pytest.mark.parametrize("first", range(0, 100, 10))
 def test_whatever_a_seed_draws_is_lived_through(first: int) -> None:
     for seed in range(first, first + 10):
         fate = Fate(seed)

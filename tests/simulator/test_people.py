@@ -105,6 +105,29 @@ async def test_a_request_that_arrives_after_its_process_died_is_not_sent_again(s
     assert night.phases() == {Phase.RELEASED: 3}
 
 
+@pytest.mark.parametrize(
+    ("deed", "end", "longest_s"),
+    [
+        (DeedKind.DELETE_OURS, Phase.FAILED, 120.0),
+        (DeedKind.WITHDRAW_OURS, Phase.CANCELLED, 2000.0),
+    ],
+)
+async def test_a_run_that_does_not_wait_finds_out_what_people_did(
+    deed: DeedKind, end: Phase, longest_s: float
+) -> None:
+    """Each process of a cron job begins its silence anew, so each has to sit it out."""
+    for_ever = SLOW.changed({"behaviour": {"audit_s": (1e6, 1e6)}})
+    night = make_night(1, scenario=for_ever, wait=False)
+    await night.live()
+    assert night.phases() == {Phase.AUDITING: 1}
+    await done(night, deed)
+    await anyio.sleep(60.0)
+    with anyio.fail_after(longest_s):
+        await night.live()
+    assert night.phases() == {end: 1}
+    check(night)
+
+
 async def test_a_stray_goes_on_when_its_sender_is_gone() -> None:
     night, arrived = make_night(1, scenario=SLOW), []
 
