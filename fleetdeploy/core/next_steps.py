@@ -33,6 +33,9 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
         return start_command(plan)
     if state.finished:
         return _next_after_end(plan, state)
+    if not alive and state.halted is not None and state.halted.cause is HaltCause.CAUSE:
+        # What they share is to be mended first, and then the same run would not take it up.
+        return start_command(plan)
     if not alive and state.halted is not None and state.halted.cause in NEED_OVERRIDE:
         return f'fleetdeploy resume {plan.run_id} --override-halt "REASON"'
     if state.paused is not None:

@@ -99,8 +99,9 @@ def test_what_every_reviewer_rejects_halts_at_the_third_app_and_says_why(tmp_pat
     assert document["halted"]["code"] == "run.cause_shared"  # type: ignore[index]
     assert document["counts"] == {"rejected": 3, "auditing": 3}
     assert f"3 apps share one cause: the reviewer rejected the package ({words})" in told.out
-    assert '--override-halt "REASON"' in told.out
-    assert refused.code == 4
+    assert "--override-halt REASON" in told.out
+    assert told.out.endswith("/fleet.yaml\n")
+    assert (refused.code, '--override-halt "REASON"' in refused.err) == (4, True)
     assert (again.code, again.document()["counts"]) == (143, document["counts"])
 
 
