@@ -44,14 +44,14 @@ docs: $(READY)
 bench: $(READY) ## the benchmarks, as a table
 	@$(BIN)/python -m tests.bench
 
-soak: $(READY) ## seeded nights until MINUTES are up (default 10)
-	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10)
+soak: $(READY) ## seeded nights until MINUTES are up (default 10); figures into JSON, as below
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(JSON),--json $(JSON))
 
 fuzz: $(READY) ## hostile inputs until MINUTES are up (default 5), for all targets or for ONLY
-	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),5) $(if $(ONLY),--only $(ONLY)) $(if $(JSON),--json $(JSON))
 
 crash: $(READY) ## the real command line killed KILLS times (default 500)
-	@$(BIN)/python -m tests.crash.real --kills $(or $(KILLS),500)
+	@$(BIN)/python -m tests.crash.real --kills $(or $(KILLS),500) $(if $(JSON),--json $(JSON))
 
 generate: $(READY) ## write the JSON Schemas and the generated docs from the code
 	@$(BIN)/python -m tests.generate
