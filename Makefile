@@ -44,7 +44,7 @@ docs: $(READY)
 bench: $(READY) ## the benchmarks, as a table
 	@$(BIN)/python -m tests.bench
 
-soak: $(READY) ## seeded nights until MINUTES are up (default 10); figures into JSON, as below
+soak: $(READY) ## seeded nights until MINUTES are up (default 10)
 	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),10) $(if $(JSON),--json $(JSON))
 
 fuzz: $(READY) ## hostile inputs until MINUTES are up (default 5), for all targets or for ONLY
