@@ -276,7 +276,9 @@ def outside_hours(night: Night) -> Iterator[str]:
 
 
 def replayed_otherwise(night: Night) -> Iterator[str]:
-    """J4: the journal tells what the live state was when the last life ended."""
+    """J4: the journal tells what the live state was, at each record and when a life has ended."""
+    for seq in night.shadow.differs_at if night.shadow else ():
+        yield f"the replayed state differs from the live one at record {seq}"
     try:
         replayed = night.replayed()
     except IllegalTransition as error:

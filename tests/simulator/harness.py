@@ -41,7 +41,14 @@ from fleetdeploy.simulator.faults import FaultRates, Faults, FaultScript
 from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.simulator.world import World
 from fleetdeploy.storage.memory_journal import Hook, MemoryJournal, Moment
-from tests.simulator.parts import GivenOrders, NotedTransport, Outages, Watcher, order_tasks_by
+from tests.simulator.parts import (
+    GivenOrders,
+    NotedTransport,
+    Outages,
+    Shadow,
+    Watcher,
+    order_tasks_by,
+)
 from tests.simulator.people import Deeds
 from tests.simulator.witness import Witness
 
@@ -50,16 +57,15 @@ T = TypeVar("T")
 EPOCH = datetime(2026, 11, 24, tzinfo=UTC)
 WRITER = Writer(host="here", pid=1, who="tester", tool_version="0")
 
-FIFTH = FaultScript(
-    rates=FaultRates(
-        not_connected=0.03,
-        request_lost=0.04,
-        answer_lost=0.04,
-        error_page_undone=0.03,
-        error_page_done=0.03,
-        cut_body=0.03,
-    )
+_FIFTH = FaultRates(
+    not_connected=0.03,
+    request_lost=0.04,
+    answer_lost=0.04,
+    error_page_undone=0.03,
+    error_page_done=0.03,
+    cut_body=0.03,
 )
+FIFTH = FaultScript(rates=_FIFTH)
 """About 20 % of all calls go wrong in some way."""
 
 
@@ -161,6 +167,7 @@ class Night:
     steering: Steering = field(default_factory=lambda: Steering(failures_allowed=0))
     state: RunState | None = None
     at_work: RunState | None = None
+    shadow: Shadow | None = None
     now: float = 0.0
 
     def __post_init__(self) -> None:
@@ -179,8 +186,7 @@ class Night:
             "watcher": Watcher(),
             "calls": Counter(),
             "lives": 0,
-            "state": None,
-            "at_work": None,
+            **dict.fromkeys(("state", "at_work", "shadow")),
             **changes,
         }
         return replace(self, **fresh)  # type: ignore[arg-type]  # any field by name
@@ -215,7 +221,7 @@ class Night:
         self.data += b"".join(lines)
 
     def copy(self) -> "Night":
-        """Return the same night in a world of its own, as it stands now."""
+        """Return the same night in a world of its own."""
         return deepcopy(self, {id(self.scenario): self.scenario, id(self.targets): self.targets})
 
     async def live(
@@ -313,10 +319,11 @@ class Night:
             known_causes=self.known_causes,
             strict=self.strict,
         )
+        self.shadow = Shadow(self.watcher, state, len(journal.contents.entries) + 1)
         rollout = Rollout(
             self.targets,
             GuardedPlatform(PunctualPlatform(baidu, self.calendar, self.wall), self.paced, tokens),
-            Ledger(self.around_journal(journal), state, self.watcher),
+            Ledger(self.around_journal(journal), state, self.shadow),
             self.steering,
             options=RunOptions(
                 policy=self.policy,

@@ -99,7 +99,7 @@ class KeyedNight(Night):
             return False
 
     async def _go(self, journal: MemoryJournal, state: RunState) -> RunState:
-        name = f"life {self.lives} of {self.seed} at {anyio.current_time()}"
+        name = f"life {len(self.disk.used)}"
         store = MemoryStore(self.disk, name, latency_s=self.store_latency_s, hook=self._keep)
         client_id = self.world.desk.client_id
         authority = BaiduAuthority(self.witness, client_id, on_call=self._called)

@@ -1,13 +1,15 @@
 """Parts that a night is put together from: who watches, what fails around the platform."""
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, fields
 
 import anyio
 from trio._core import _run as trio_run
 
 from fleetdeploy.core.orders import Order
 from fleetdeploy.core.records import Entry
-from fleetdeploy.errors import AnswerLost, NotSent, TokenRefused
+from fleetdeploy.core.replay import RunState
+from fleetdeploy.errors import AnswerLost, IllegalTransition, NotSent, TokenRefused
 from fleetdeploy.ports import Call
 from fleetdeploy.simulator.api import Delivery
 from fleetdeploy.simulator.faults import Faults
@@ -35,6 +37,52 @@ class Watcher:
 
     def called(self, call: Call) -> None:
         self.calls.append(call)
+
+
+class Shadow:
+    """An observer that replays each record beside the live state, and notes where they differ.
+
+    Records that became durable together reach the live state in any order, so it compares when
+    there is no gap. Apps are compared as they are touched.
+    """
+
+    def __init__(self, watcher: Watcher, live: RunState, first: int) -> None:
+        self._watcher = watcher
+        self._live = live
+        self._replayed = deepcopy(live)
+        self._next = first
+        self._early: dict[int, Entry] = {}
+        self._touched: set[str] = set()
+        self.differs_at: list[int] = []
+
+    def called(self, call: Call) -> None:
+        self._watcher.called(call)
+
+    def recorded(self, entry: Entry) -> None:
+        self._watcher.recorded(entry)
+        self._early[entry.seq] = entry
+        same = True
+        while (next_one := self._early.pop(self._next, None)) is not None:
+            same = self._take(next_one) and same
+            self._next += 1
+        if not self._early and not (self._same() and same):
+            self.differs_at.append(entry.seq)
+
+    def _take(self, entry: Entry) -> bool:
+        """Replay a record; False if it is refused."""
+        self._touched.add(getattr(entry.record, "app_id", ""))
+        try:
+            self._replayed.apply(entry)
+        except IllegalTransition:
+            return False
+        return True
+
+    def _same(self) -> bool:
+        live, replayed, touched = self._live, self._replayed, self._touched
+        self._touched = set()
+        alike = all(live.apps.get(one) == replayed.apps.get(one) for one in touched)
+        others = (field.name for field in fields(RunState) if field.name != "apps")
+        return alike and all(getattr(live, name) == getattr(replayed, name) for name in others)
 
 
 class NotedTransport(InprocTransport):

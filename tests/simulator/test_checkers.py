@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import anyio
 import pytest
 
 from fleetdeploy.core.decisions import Policy
@@ -194,6 +195,25 @@ def test_j4_a_live_state_that_is_not_the_journal_s_is_found() -> None:
     assert night.state is not None
     night.state.failing.add("another")
     assert complaints(night) == ["the replayed state differs from the live one"]
+
+
+def test_j4_a_live_state_that_wanders_off_in_the_middle_is_found_at_that_record() -> None:
+    night = make_night(2, scenario=Scenario(behaviour=PROMPT))
+
+    async def meddled() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(night.live)
+            await anyio.sleep(2.0)
+            assert night.at_work is not None
+            night.at_work.failing.add("another")
+            await anyio.sleep(1.0)
+            night.at_work.failing.remove("another")
+
+    in_virtual_time(meddled)
+    found = complaints(night)
+    assert found
+    assert all("differs from the live one at record" in line for line in found)
+    assert len(found) < len(night.entries())
 
 
 def test_a_life_that_did_not_come_to_its_end_is_found() -> None:
