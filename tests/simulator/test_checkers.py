@@ -203,10 +203,10 @@ def test_j4_a_live_state_that_wanders_off_in_the_middle_is_found_at_that_record(
     async def meddled() -> None:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(night.live)
-            await anyio.sleep(2.0)
+            await anyio.sleep(1.0)
             assert night.at_work is not None
             night.at_work.failing.add("another")
-            await anyio.sleep(1.0)
+            await anyio.sleep(5.0)
             night.at_work.failing.remove("another")
 
     in_virtual_time(meddled)
