@@ -31,10 +31,11 @@ from fleetdeploy.simulator.outages import Service
 from fleetdeploy.simulator.pusher import deliver
 from tests.simulator.checkers import complaints, ended, outcomes
 from tests.simulator.course_checks import course_complaints
-from tests.simulator.fate import DAY_S, NO_HOURS, Death, Fate, NextRun, Plot, make_order, plot_of
+from tests.simulator.fate import Death, Fate, NextRun, Plot
 from tests.simulator.harness import Crash, Night, in_virtual_time
 from tests.simulator.keyed import KeyedNight, credential_complaints
 from tests.simulator.people import go_about
+from tests.simulator.plots import DAY_S, NO_HOURS, make_order, newer_content, plot_of
 from tests.simulator.strays import Strays
 
 LIVES_MAX: Final = 60
@@ -293,11 +294,14 @@ async def _to_the_end(story: Story, chance: Random) -> None:
 def _expected(story: Story) -> Mapping[str, tuple[Phase, ...]]:
     """Return how the apps of the run at work may end, where the draw tells.
 
-    A run after another one may find online what that one had released.
+    A run after another one may find online what that one had released; or in audit, and have no
+    quota left, where its content is another.
     """
     if story.night.kind is not RunKind.ROLLOUT:
         return {}
-    found = (Phase.UNCHANGED,) if story.past else ()
+    found: tuple[Phase, ...] = (Phase.UNCHANGED,) if story.past else ()
+    if story.past and story.plot.next_run is NextRun.NEWER:
+        found = (Phase.BLOCKED,)
     return {app_id: (*phases, *found) for app_id, phases in story.plot.expected.items()}
 
 
@@ -339,9 +343,11 @@ def _order(story: Story, kind: OrderKind, wave: str | None = None) -> None:
 def _follow_up(story: Story, next_run: NextRun) -> None:
     """Begin the run that comes after this one, told of its doubts as a plan is."""
     night = story.night
-    if next_run is NextRun.TAKEOVER:
+    if next_run.kind is RunKind.ROLLOUT:
         doubted = {app.app_id for app in night.replayed().apps.values() if app.unsettled}
-        story.follow(night.tomorrow(doubted=frozenset(doubted), orders=()))
+        newer = next_run is NextRun.NEWER
+        targets = tuple(newer_content(t) if newer else t for t in night.targets)
+        story.follow(night.tomorrow(targets=targets, doubted=frozenset(doubted), orders=()))
         return
     back = night.taken_back(
         next_run.kind,

@@ -4,8 +4,9 @@ from collections import Counter
 
 import pytest
 
-from tests.simulator.fate import Draw, Fate, NextRun, plot_of, shrink
+from tests.simulator.fate import Draw, Fate, NextRun, shrink
 from tests.simulator.lives import live_through
+from tests.simulator.plots import plot_of
 
 
 @pytest.mark.slow
