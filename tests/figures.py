@@ -22,7 +22,7 @@ def keep(path: Path, figures: object) -> None:
     """Write figures with where they come from."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = {"measured": _measured(), "figures": figures}
-    path.write_text(json.dumps(whole, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
 
 
 def _measured() -> dict[str, str]:
@@ -107,9 +107,35 @@ def soak_block() -> str:
     if kept is None:
         return NOT_MEASURED
     measured, figures = kept
-    return _shown(
-        "soak", [(what.replace("_", " "), _told(n)) for what, n in figures.items()], measured
-    )
+    rows: list[tuple[str, object]] = [
+        ("minutes", figures["minutes"]),
+        ("seeds", _thousands(figures["seeds"])),
+        ("seeds a minute", round(figures["seeds"] / figures["minutes"])),
+        ("runs", _thousands(figures["runs"])),
+        ("lives of a process", _thousands(figures["lives"])),
+        ("crashes survived", _thousands(figures["crashes"])),
+        ("calls", _thousands(figures["calls"])),
+        ("records", _thousands(figures["records"])),
+        ("trouble that an app met, by kind", _told(figures["faults"])),
+        ("requests that outlived their process", _thousands(figures["strays"])),
+        ("what operators ordered, and halts", _told(figures["orders"])),
+        ("what people did in the console", _told(figures["deeds"])),
+        ("rotations of tokens", _thousands(figures["rotations"])),
+        ("effects", _thousands(figures["effects"])),
+        ("effects done twice", figures["twice"]),
+        ("seeds that found something", len(figures["findings"])),
+        ("apps by outcome, or where a newer run found them", _told(figures["outcomes"])),
+    ]
+    return f"{_shown('soak', rows, measured)}\n\n{_met(figures['met'])}"
+
+
+def _met(met: Mapping[str, Mapping[str, int]]) -> str:
+    """Return a table of how often an app in each phase met each trouble."""
+    troubles = list(next(iter(met.values())))
+    head = ["phase", *(trouble.replace("_", " ") for trouble in troubles)]
+    rows = [[phase, *(f"{times[one]:,}" for one in troubles)] for phase, times in met.items()]
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
 
 def mutants_block() -> str:
@@ -125,8 +151,7 @@ def mutants_block() -> str:
     return f"{table}\n\nMeasured: {said} (`docs/figures/mutants.json`)."
 
 
-def _told(value: object) -> object:
-    """Write a figure in a cell: of several, each with its name."""
-    if isinstance(value, Mapping):
-        return ", ".join(f"{count:,} {name}" for name, count in value.items()) or 0
-    return len(value) if isinstance(value, list) else _thousands(value)
+def _told(value: Mapping[str, int]) -> str:
+    """Write several figures in one cell, each with its name, the largest first."""
+    counts = sorted(value.items(), key=lambda one: -one[1])
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts) or "0"

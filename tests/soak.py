@@ -48,6 +48,8 @@ class Tally:
     effects: int = 0
     twice: int = 0
     rotations: int = 0
+    strays: int = 0
+    deeds: Counter[str] = field(default_factory=Counter)
     orders: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
     met: Met = field(default_factory=Counter)
@@ -86,6 +88,8 @@ def tally_of(story: Story) -> Tally:
         effects=len(story.night.world.effects),
         twice=len(story.night.world.duplicates()),
         rotations=desk.refreshed + desk.exchanged,
+        strays=story.strays,
+        deeds=Counter(str(deed.kind) for deed in story.night.deeds.done),
         orders=Counter(record.kind for record in records if record.kind in steered),
         outcomes=Counter(str(phase) for night in nights for phase in night.phase_of().values()),
         met=story.met,
@@ -154,12 +158,14 @@ def table(tally: Tally, minutes: float) -> str:
         ("effects", tally.effects),
         ("effects done twice", tally.twice),
         ("rotations of tokens", tally.rotations),
+        ("requests that outlived their process", tally.strays),
         ("trouble met", _counts(tally.faults())),
+        ("people in the console", _counts(tally.deeds)),
         ("operators", _counts(tally.orders)),
         ("apps by outcome", _counts(tally.outcomes)),
         ("seeds that found something", len(tally.findings)),
     ]
-    lines = [f"{name:28}{value}" for name, value in rows]
+    lines = [f"{name:38}{value}" for name, value in rows]
     return "\n".join([*lines, "", *_coverage(tally)])
 
 
@@ -178,14 +184,12 @@ def _coverage(tally: Tally) -> Iterator[str]:
 
 
 def figures(tally: Tally, minutes: float) -> dict[str, object]:
-    """Return the numbers under names that people read."""
+    """Return the numbers as plain values; `met` by phase, then by trouble."""
     known = {name: value for name, value in vars(tally).items() if name != "met"}
-    return {
-        "minutes": minutes,
-        **known,
-        "pairs_of_phase_and_trouble_met": len(tally.met),
-        "pairs_never_met": tally.never_met(),
+    met = {
+        str(phase): {trouble: tally.met[phase, trouble] for trouble in TROUBLES} for phase in PHASES
     }
+    return {"minutes": minutes, **known, "faults": tally.faults(), "met": met}
 
 
 def _arguments() -> argparse.Namespace:

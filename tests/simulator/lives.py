@@ -77,6 +77,7 @@ class Story:
     found: list[str] = field(default_factory=list)
     met: Met = field(default_factory=Counter)
     deaths: int = 0
+    strays: int = 0
     tasks: TaskGroup | None = None
     helped: int = 0
 
@@ -113,7 +114,11 @@ class Story:
         night, plot = self.night, self.plot
         if self.tasks is not None and plot.stray_s:
             rng = Random(f"strays {night.seed} {len(self.past)}")
-            night.witness.inner = Strays(night.witness.inner, self.tasks, rng, plot.stray_s)
+            inner = night.witness.inner
+            night.witness.inner = Strays(inner, self.tasks, rng, plot.stray_s, self._strayed)
+
+    def _strayed(self) -> None:
+        self.strays += 1
 
     def begin(self, tasks: TaskGroup) -> None:
         """Be told of the tasks that outlive processes; nobody has lived yet."""

@@ -1,5 +1,6 @@
 """Requests that outlive their process: what was sent may arrive after its sender has died."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from random import Random
 from typing import Final
@@ -25,19 +26,24 @@ class _Carried:
 class Strays:
     """A transport whose requests are on their way up to `late_s` longer, in the `world`'s tasks.
 
-    If the sender is cancelled the request goes on, and arrives.
+    If the sender is cancelled the request goes on, and arrives; `outlived` is told.
     """
 
     inner: Transport
     world: TaskGroup
     rng: Random
     late_s: float
+    outlived: Callable[[], None] = lambda: None
 
     async def send(self, request: Request) -> Reply:
         carried = _Carried()
         late_s = self.rng.uniform(0.0, self.late_s) if self.rng.random() < LATE_SHARE else 0.0
         self.world.start_soon(self._carry, request, late_s, carried)
-        await carried.done.wait()
+        try:
+            await carried.done.wait()
+        finally:
+            if not carried.done.is_set():
+                self.outlived()
         if carried.error is not None:
             raise carried.error
         assert carried.reply is not None
