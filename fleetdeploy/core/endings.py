@@ -249,6 +249,13 @@ IN_DOUBT = Ending(
     "tries again",
     "it is tried again; if it lasts, type `fleetdeploy auth recover APP`",
 )
+OUTLIVED = Ending(
+    "auth.token_outlived",
+    "every token was over before the call that needs it could be sent",
+    "tries again",
+    "it is tried again; if it lasts, look whether answers take minutes, and at the clock of this "
+    "machine (`fleetdeploy doctor`)",
+)
 CODE_OF_ANOTHER_APP = Ending(
     "auth.code_of_another_app",
     "the code that was brought is another app's",
@@ -300,6 +307,7 @@ ENDINGS = (
     NO_TICKET,
     CONSENT_NEEDED,
     IN_DOUBT,
+    OUTLIVED,
     CODE_OF_ANOTHER_APP,
     CODE_UNCHECKED,
 )

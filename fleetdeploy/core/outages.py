@@ -38,6 +38,7 @@ TROUBLE: Final = frozenset(
         "platform.service_unavailable",
         endings.UPLOAD_UNAVAILABLE.code,
         endings.IN_DOUBT.code,
+        endings.OUTLIVED.code,
     }
 )
 """Codes of what is nobody's own fault; a refusal, also one for the rate, is an answer."""

@@ -6,7 +6,8 @@ from typing import Final, TypeVar
 
 import anyio
 
-from fleetdeploy.errors import RateLimited, Remedy
+from fleetdeploy.core.endings import OUTLIVED
+from fleetdeploy.errors import NotSent, RateLimited, Remedy
 from fleetdeploy.guards.pacer import Pacer
 from fleetdeploy.guards.retry import RetryLimits, call_with_retries
 from fleetdeploy.ports import TokenSource
@@ -14,7 +15,7 @@ from fleetdeploy.ports import TokenSource
 T = TypeVar("T")
 
 PREPARATIONS: Final = 3
-"""How often a token may run out while its call waits for a turn, before it is sent as it is."""
+"""How often a token may run out while its call waits for a turn, before the call is put off."""
 
 
 class Paced:
@@ -58,16 +59,17 @@ class Paced:
         """Do the same with a token of the app at hand in every turn.
 
         The token is prepared before the turn, as that may take calls and turns of its own; a turn
-        that comes when the token has just run out is given back unused.
+        that comes when the token has just run out is given back unused. Raises `NotSent` where
+        that goes on: a token that was over before it came is bad luck, and none of the client's.
         """
 
         async def once() -> T:
-            for left in reversed(range(PREPARATIONS)):
+            for _ in range(PREPARATIONS):
                 await tokens.prepare(app_id)
                 async with self._pacer.turn(endpoint, urgent=urgent) as sent_at:
-                    if tokens.token(app_id) is not None or not left:
+                    if tokens.token(app_id) is not None:
                         return await self._learn(sent_at, call)
-            raise AssertionError("the last preparation is used as it is")
+            raise NotSent(OUTLIVED.code, f"app {app_id}: {OUTLIVED.meaning}", hint=OUTLIVED.hint)
 
         return await self._repeat(once, again)
 

@@ -253,12 +253,14 @@ async def test_a_token_that_ran_out_in_the_queue_is_prepared_again() -> None:
     assert len(tokens.made) > 1
 
 
-async def test_a_token_that_never_lasts_is_sent_as_it_is_after_some_preparations() -> None:
+async def test_while_no_token_lasts_until_its_call_nothing_is_sent_and_it_is_tried_later() -> None:
     stub, tokens = Stub(takes_s=0.0), Tokens(lives_s=0.0)
     platform, _ = guard(stub, tokens=tokens)
-    await platform.upload(APP, make_bundle())
-    assert len(tokens.made) == PREPARATIONS
-    assert stub.calls == [("upload", APP)]
+    with pytest.raises(NotSent) as caught:
+        await platform.upload(APP, make_bundle())
+    assert caught.value.code == "auth.token_outlived"
+    assert len(tokens.made) % PREPARATIONS == 0
+    assert stub.calls == []
 
 
 @pytest.mark.parametrize("kind", [NotSent, ClientMustAct, FleetRefused])
