@@ -22,6 +22,7 @@ from fleetdeploy.model import Phase
 from fleetdeploy.simulator.faults import FaultKind
 from tests.figures import keep
 from tests.lanes import dealt
+from tests.simulator.checkers import done_twice
 from tests.simulator.fate import Draw, Fate, shrink
 from tests.simulator.lives import KILL, OUTAGE, Met, Story, live_through
 
@@ -86,7 +87,7 @@ def tally_of(story: Story) -> Tally:
         calls=sum(night.calls.total() for night in nights),
         records=len(records),
         effects=len(story.night.world.effects),
-        twice=len(story.night.world.duplicates()),
+        twice=len([*done_twice(story.night)]),
         rotations=desk.refreshed + desk.exchanged,
         strays=story.strays,
         deeds=Counter(str(deed.kind) for deed in story.night.deeds.done),

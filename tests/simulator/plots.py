@@ -30,6 +30,7 @@ from tests.simulator.people import draw_deeds
 DAY_S: Final = 86_400.0
 SHORT_OUT_S: Final = 20.0
 NO_HOURS: Final = Calendar()
+BLINKS: Final = 10
 KEYED_SHARE: Final = 0.25
 ALIKE_SHARE: Final = 0.25
 ALIKE: Final = (
@@ -119,7 +120,9 @@ def _platform(fate: Fate, drawn: Drawn) -> Scenario:
             }
         )
     if rng := fate.rng(Draw.OUTAGES):
-        changes["outages"] = [_outage(rng).model_dump() for _ in range(rng.choice([0, 0, 1, 2]))]
+        outages = [_outage(rng) for _ in range(rng.choice([0, 0, 1, 2]))]
+        outages += _blinks(rng) if _goes_back(fate) and rng.random() < 0.5 else []
+        changes["outages"] = [outage.model_dump() for outage in outages]
     return before.changed({**changes, "unsettled": unsettled.model_dump()})
 
 
@@ -130,6 +133,15 @@ def _outage(rng: Random) -> ServiceOutage:
         from_s=rng.uniform(0.0, rng.choice([120.0, 120.0, 1200.0])),
         lasts_s=lasts_s,
     )
+
+
+def _blinks(rng: Random) -> list[ServiceOutage]:
+    """Let the platform be away again and again: nobody knows when the way back begins."""
+    starts = [90.0 * number + rng.uniform(0.0, 60.0) for number in range(BLINKS)]
+    return [
+        ServiceOutage(service=Service.PLATFORM, from_s=from_s, lasts_s=SHORT_OUT_S)
+        for from_s in starts
+    ]
 
 
 def _rules(fate: Fate) -> dict[str, object]:
