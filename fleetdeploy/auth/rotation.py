@@ -23,6 +23,7 @@ from fleetdeploy.core.credentials import (
     AppCredential,
     Intent,
     Rotation,
+    abandon,
     awaits_consent,
     choose,
     claim,
@@ -35,6 +36,7 @@ from fleetdeploy.core.endings import CONSENT_NEEDED, IN_DOUBT
 from fleetdeploy.core.polling import backoff_s
 from fleetdeploy.errors import (
     ClientMustAct,
+    FleetError,
     FleetRefused,
     NotSent,
     PlatformError,
@@ -149,9 +151,9 @@ class Rotator:
                 raise
             except PlatformError:
                 # Refused or lost: either way the token or code is of no more use.
-                got = await self._recover(before.app_id)
+                got = await self._recover(claimed)
         else:
-            got = await self._recover(before.app_id)
+            got = await self._recover(claimed)
         return await self._store.change_app(
             before.app_id, lambda credential: succeed(credential, got.grant, got.asked_at)
         )
@@ -180,11 +182,23 @@ class Rotator:
 
         await self._store.change_app(before.app_id, change)
 
-    async def _recover(self, app_id: str) -> _Got:
-        """Ask for a code and exchange it, until a pair comes back.
+    async def _recover(self, claimed: _Claimed) -> _Got:
+        """Get a pair by a code of the platform.
 
-        The claim stays in the store where it does not: the next rotation recovers again.
+        Where none comes the doubt stays in the store, but nobody holds it: this process may live
+        for weeks and never try again, and the next rotation, whoever makes it, has to recover.
         """
+        app_id = claimed.before.app_id
+        try:
+            return await self._by_code(app_id)
+        except FleetError:
+            await self._store.change_app(
+                app_id, lambda credential: abandon(credential, claimed.intent)
+            )
+            raise
+
+    async def _by_code(self, app_id: str) -> _Got:
+        """Ask for a code and exchange it, until a pair comes back."""
         for attempt in range(1, RECOVERIES + 1):
             try:
                 code = await self._tp.with_token(

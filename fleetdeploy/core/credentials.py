@@ -45,7 +45,10 @@ class Rotation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A rotation that `holder` announced and whose result is not stored."""
+    """A rotation that `holder` announced and whose result is not stored.
+
+    Without a holder: nobody is at it any more.
+    """
 
     kind: Rotation
     holder: str
@@ -180,6 +183,13 @@ def claim(credential: AppCredential, intent: Intent) -> AppCredential:
 def let_go(credential: AppCredential) -> AppCredential:
     """Take back a rotation of which certainly nothing arrived."""
     return replace(credential, intent=None)
+
+
+def abandon(credential: AppCredential, intent: Intent) -> AppCredential:
+    """Leave a rotation in doubt to whoever comes next: its holder lives on, and is not at it."""
+    if credential.intent != intent:
+        return credential
+    return replace(credential, intent=replace(intent, holder=""))
 
 
 def succeed(credential: AppCredential, grant: Grant, asked_at: float) -> AppCredential:

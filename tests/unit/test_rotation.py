@@ -247,6 +247,28 @@ async def test_a_rotation_that_another_process_never_ends_is_not_waited_for_for_
         assert "refresh" not in desk.calls
 
 
+@pytest.mark.parametrize("lost", ["refresh", "exchange"])
+async def test_a_rotation_that_failed_in_a_process_that_lives_on_keeps_nobody_out(
+    lost: str,
+) -> None:
+    """A receiver lives for weeks, and may never try that app again."""
+    desk, disk = Desk(lost={"refresh": deque([LOST])}), MemoryDisk()
+    out = NOT_SENT if lost == "refresh" else RateLimited("platform.rate_limited", "slow")
+    name = "retrieve_code" if lost == "refresh" else "exchange"
+    desk.errors[name] = deque([out])
+    async with office(desk, disk, name="receiver") as receiver, office(desk, disk) as run:
+        await bring(receiver)
+        with pytest.raises(type(out)):
+            await rotated(receiver)
+        assert run.kept().intent is not None
+        began = anyio.current_time()
+        credential = await rotated(run)
+        assert anyio.current_time() - began < 2.0
+        assert desk.calls.count("refresh") == 1
+        assert desk.again == []
+        assert run.kept() == credential
+
+
 async def test_a_refused_tp_token_is_replaced_once_and_then_it_is_the_fleets_trouble() -> None:
     async with office() as at:
         await at.credentials.tp.token()
