@@ -12,7 +12,7 @@ from anyio.abc import TaskGroup
 
 from fleetdeploy.core.credentials import Freshness, TpCredential, renew_tp, tp_freshness
 from fleetdeploy.core.endings import NO_TICKET
-from fleetdeploy.errors import FleetRefused, PlatformError, TokenRefused
+from fleetdeploy.errors import FleetError, FleetRefused, TokenRefused
 from fleetdeploy.model import Grant
 from fleetdeploy.ports import Authority, CredentialStore, WallClock
 
@@ -88,7 +88,7 @@ class TpTokens:
     async def _renew_early(self) -> None:
         try:
             await self._renew(lambda known: self._freshness(known) is Freshness.GOOD)
-        except PlatformError:
+        except FleetError:
             return
 
     async def _renew(self, good: Callable[[TpCredential], bool]) -> None:

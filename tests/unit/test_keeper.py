@@ -1,16 +1,30 @@
 """One token for all who need it: renewed early, once, and never later than it is needed."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 import anyio
 import pytest
 
 from fleetdeploy.cli.hearing import keep_tp_token
-from fleetdeploy.core.credentials import EARLY_MAX_S, Rotation, take_code, take_ticket
-from fleetdeploy.errors import ClientMustAct, FleetRefused, NotSent, TokenRefused
+from fleetdeploy.core.credentials import (
+    EARLY_MAX_S,
+    Rotation,
+    TpCredential,
+    take_code,
+    take_ticket,
+)
+from fleetdeploy.errors import (
+    ClientMustAct,
+    FleetRefused,
+    NotSent,
+    StateUnusable,
+    TokenRefused,
+)
 from fleetdeploy.model import AuthorizationCode, Ticket
 from fleetdeploy.ports import TokenSource
+from fleetdeploy.storage.memory_store import MemoryDisk, MemoryStore
 from tests.unit.auth_builders import APP, TICKET, TP_REFUSED, Desk, Office, bring, office
 
 pytestmark = pytest.mark.anyio
@@ -279,6 +293,30 @@ async def test_the_tp_token_is_renewed_before_it_ends_by_whoever_needs_it_next()
     async with office(Desk(tp_lifetime_s=3600.0)) as at:
         first = await at.credentials.tp.token()
         await anyio.sleep(3600.0 - EARLY_MAX_S)
+        assert await at.credentials.tp.token() == first
+        await anyio.sleep(1.0)
+        assert await at.credentials.tp.token() != first
+
+
+async def test_a_disk_that_fails_during_an_early_renewal_of_the_tp_token_hurts_nobody() -> None:
+    class Full(MemoryStore):
+        async def change_tp(self, change: Callable[[TpCredential], TpCredential]) -> TpCredential:
+            if self.full:
+                raise StateUnusable("cannot write credentials.db: no space left on device")
+            return await super().change_tp(change)
+
+        full = False
+
+    disk = MemoryDisk()
+    store = Full(disk, "one")
+    async with office(Desk(tp_lifetime_s=3600.0), disk, store=store) as at:
+        first = await at.credentials.tp.token()
+        await anyio.sleep(3600.0 - EARLY_MAX_S + 1.0)
+        store.full = True
+        assert await at.credentials.tp.token() == first
+        await anyio.sleep(1.0)
+        assert at.desk.calls == ["tp_token", "tp_token"]
+        store.full = False
         assert await at.credentials.tp.token() == first
         await anyio.sleep(1.0)
         assert await at.credentials.tp.token() != first
