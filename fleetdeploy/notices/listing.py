@@ -25,7 +25,7 @@ FIRST_BACK_S: Final = 24 * 3600.0
 BACK_MAX_S: Final = 7 * 24 * 3600.0 - 60.0
 """The window may be a week at most."""
 PAGES_MAX: Final = 50
-"""A bound on one reading: 5,000 pushes in the window; the rest comes with the next one."""
+"""A bound on one reading: 5,000 pushes in the window; the next one goes on with the rest."""
 
 
 Ask = Callable[[PushWindow], Awaitable[PushPage]]
@@ -55,6 +55,7 @@ class ListReader:
         self._clock = clock
         self._on_read = on_read
         self._pause_s = EVERY_S
+        self._rest: PushWindow | None = None
         self.problem: str = ""
 
     async def run(self) -> None:
@@ -77,20 +78,33 @@ class ListReader:
             self._pause_s = EVERY_S
 
     async def _read(self) -> None:
-        """Take in all that came since the last reading, with overlap."""
-        now = self._now()
-        last = await self._log.cursor(LISTED)
-        start = now - FIRST_BACK_S if last is None else last - OVERLAP_S
-        window = PushWindow(int(max(start, now - BACK_MAX_S)), int(now))
-        rows, opened = 0, 0
+        """Take in all that came since the last reading, with overlap, or what that one left."""
+        window = self._rest or await self._window()
+        listed, rows, opened, ended = 0, 0, 0, False
         for _ in range(PAGES_MAX):
             page = await self._ask(window)
+            listed += page.listed
             rows += len(page.rows)
             opened += await self._take_all(page.rows)
             window = replace(window, offset=window.offset + window.count)
-            if page.listed < window.count:
+            ended = page.listed < window.count
+            if ended:
                 break
-        await self._conclude(now, readable=bool(opened) or not rows)
+        self.problem = _problem(listed, rows, opened)
+        # Until its end was seen, silence about an app means nothing, and nothing may be skipped.
+        self._rest = None if ended or self.problem else window
+        if ended and not self.problem:
+            await self._conclude(window)
+        elif opened:
+            self._on_read()
+
+    async def _window(self) -> PushWindow:
+        now = self._now()
+        last = await self._log.cursor(LISTED)
+        # One that is ahead of us was noted while the clock was wrong: nobody knows what it skips.
+        known = last if last is not None and last <= now + OVERLAP_S else None
+        start = now - FIRST_BACK_S if known is None else known - OVERLAP_S
+        return PushWindow(int(max(start, now - BACK_MAX_S)), int(now))
 
     async def _take_all(self, rows: Sequence[str]) -> int:
         """Take in what can be opened; return how many that were."""
@@ -104,15 +118,20 @@ class ListReader:
             opened += 1
         return opened
 
-    async def _conclude(self, now: float, *, readable: bool) -> None:
-        """Say that the list is alive, unless not a row of it could be opened."""
-        if not readable:
-            self.problem = "no row of the list of pushes can be decrypted: check the AES key"
-            return
-        self.problem = ""
-        await self._log.set_cursor(LISTED, now)
-        await self._log.note_alive(LISTED, now)
+    async def _conclude(self, window: PushWindow) -> None:
+        """Say that the list is alive, and was read as far as the window goes."""
+        await self._log.set_cursor(LISTED, float(window.end))
+        await self._log.note_alive(LISTED, float(window.end))
         self._on_read()
 
     def _now(self) -> float:
         return self._clock.now().timestamp()
+
+
+def _problem(listed: int, rows: int, opened: int) -> str:
+    """Say why a list tells nothing although there is something on it; empty if it does."""
+    if opened or not listed:
+        return ""
+    if not rows:
+        return "no row of the list of pushes has a content that can be read"
+    return "no row of the list of pushes can be decrypted: check the AES key"

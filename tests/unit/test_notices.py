@@ -25,6 +25,7 @@ from fleetdeploy.notices.listing import (
     EVERY_S,
     FIRST_BACK_S,
     OVERLAP_S,
+    PAGES_MAX,
     ListReader,
 )
 from fleetdeploy.ports import PushPage, PushWindow
@@ -290,6 +291,50 @@ async def test_a_list_of_which_nothing_can_be_opened_is_not_relied_on() -> None:
     await reader.read_in_turn()
     assert await post.log.last_alive(LISTED) is None
     assert "AES key" in reader.problem
+
+
+async def test_rows_that_all_lack_their_content_are_no_silence() -> None:
+    post, listing = Post(), Listing()
+    listing.rows = [(post.wall.unix(), "")] * 3
+    reader = reader_of(post, listing)
+    await reader.read_in_turn()
+    assert await post.log.last_alive(LISTED) is None
+    assert reader.problem
+
+
+async def test_what_is_too_much_for_one_reading_comes_with_the_next_ones() -> None:
+    post, listing = Post(), Listing()
+    began = post.wall.unix()
+    rows = PAGES_MAX * PushWindow(0, 1).count + 250
+    listing.rows = [(began - 7200.0, f"row {number}") for number in range(rows)]
+    reader = reader_of(post, listing)
+    await reader.read_in_turn()
+    assert len(listing.windows) == PAGES_MAX
+    assert await post.log.last_alive(LISTED) is None
+    await anyio.sleep(EVERY_S)
+    await reader.read_in_turn()
+    assert len(listing.windows) == PAGES_MAX + 3
+    assert await post.log.end() == rows
+    assert await post.log.last_alive(LISTED) == pytest.approx(began, abs=1)
+    await anyio.sleep(EVERY_S)
+    await reader.read_in_turn()
+    assert listing.windows[-1].start == pytest.approx(began - OVERLAP_S, abs=1)
+    assert listing.windows[-1].end > began + EVERY_S
+
+
+async def test_a_clock_that_was_ahead_hides_no_push() -> None:
+    post, listing = Post(), Listing()
+    reader = reader_of(post, listing)
+    post.wall.offset_s = 3 * 3600.0
+    await reader.read_in_turn()
+    post.wall.offset_s = 0.0
+    await anyio.sleep(3600.0)
+    listing.rows = [(post.wall.unix() - 1800.0, "row")]
+    await reader.read_in_turn()
+    assert listing.windows[-1].start < listing.windows[-1].end
+    await anyio.sleep(EVERY_S)
+    await reader.read_in_turn()
+    assert len(await post.notices()) == 1
 
 
 async def test_an_empty_list_is_alive() -> None:
