@@ -39,7 +39,13 @@ def package_from(data: object) -> Package:
 
 
 def _package(row: dict[str, object]) -> Package:
-    """Read one row; one still uploading has no id and no status (platform-api.md 1.1)."""
+    """Read one row; one still uploading has no id and no status (platform-api.md 1.1).
+
+    Every documented row has a version. Something else, taken for one, would hide our package, and
+    what goes unseen is sent again.
+    """
+    if row.get("version") is None and row.get("package_id") is None:
+        raise ValueError("a package has neither a `version` nor a `package_id`")
     return Package(
         version=said(row, "version"),
         description=said(row, "version_desc"),

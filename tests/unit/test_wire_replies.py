@@ -87,6 +87,9 @@ def test_to_a_read_an_undocumented_reply_is_one_to_ask_for_again(
     [
         7,
         None,
+        {},
+        {"list": [{"version": "1", "package_id": 58210, "status": 3}]},
+        {"version": None, "status": 3},
         {"version": ["1"]},
         {"version": 1.1},
         {"version": "1", "package_id": 58210.0},
