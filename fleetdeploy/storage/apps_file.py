@@ -7,6 +7,7 @@ rest of the manifest.
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from fleetdeploy.core.manifest_check import MAX_APPS
 from fleetdeploy.errors import ManifestInvalid, Problem
 from fleetdeploy.storage.json_events import json_events
 from fleetdeploy.storage.text_file import decode
-from fleetdeploy.storage.trees import MAX_PROBLEMS, Place, Tree, build
+from fleetdeploy.storage.trees import MAX_KEYS, MAX_PROBLEMS, Place, Tree, build
 from fleetdeploy.storage.yaml_events import yaml_events
 
 FORMS: Final = (".csv", ".json", ".jsonl", ".yaml", ".yml")
@@ -143,9 +144,12 @@ class _Rows:
 
 
 def _wrong_columns(columns: Sequence[str]) -> list[str]:
+    if len(columns) > MAX_KEYS:
+        return [f"has {len(columns):,} columns, {MAX_KEYS:,} are allowed"]
     wrong = [
         f"the column {quoted(name)} is there twice"
-        for name in sorted({name for name in columns if columns.count(name) > 1})
+        for name, times in sorted(Counter(columns).items())
+        if times > 1
     ]
     wrong += [f"unknown column {quoted(name)}" for name in columns if not _is_column(name)]
     if "app_id" not in columns:

@@ -391,6 +391,12 @@ def test_a_broken_apps_file_is_refused_in_words(
     assert any(each.startswith(problem) or problem in each for each in found), found
 
 
+def test_a_first_line_of_very_many_columns_takes_no_minutes(tmp_path: Path) -> None:
+    header = ",".join(f"c{number}" for number in range(1_000_000))
+    [problem] = problems(with_apps(tmp_path, "a.csv", f"{header}\n"))
+    assert problem == "a.csv:1: has 1,000,000 columns, 10,000 are allowed"
+
+
 @pytest.mark.parametrize(
     "name", ["../a.csv", "/etc/passwd", "b/../../a.csv", "link.csv", "loop.csv"]
 )
