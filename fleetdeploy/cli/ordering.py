@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from fleetdeploy.cli.process import SystemClock, this_holder, this_writer
-from fleetdeploy.core.orders import NAME_CHARS, REASON_CHARS, Order, OrderKind
+from fleetdeploy.core.orders import NAME_CHARS, REASON_CHARS, WAVE_CHARS, Order, OrderKind
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.records import AnyAppRecord, RunRecord
 from fleetdeploy.core.replay import RunState
@@ -26,19 +26,30 @@ LOOK_S: Final = 0.2
 """Between two looks at the journal, of which only what is new is read."""
 
 
+def as_text(typed: str) -> str:
+    """Return what was typed as text that can be written down.
+
+    A terminal in another encoding sends bytes that are no UTF-8. An order that is given in haste
+    is not refused for them: each becomes a question mark.
+    """
+    return typed.encode("utf-8", "replace").decode("utf-8")
+
+
 def make_order(kind: OrderKind, reason: str, wave: str | None = None) -> Order:
-    """Return an order from whoever sits here; raises `UsageInvalid` for an endless reason."""
+    """Return an order from whoever sits here; raises `UsageInvalid` for what is endless."""
     if len(reason) > REASON_CHARS:
         raise UsageInvalid(f"a reason has {REASON_CHARS} characters at most")
+    if wave is not None and len(wave) > WAVE_CHARS:
+        raise UsageInvalid(f"the name of a wave has {WAVE_CHARS} characters at most")
     writer = this_writer()
     return Order(
         id=secrets.token_hex(16),
         kind=kind,
-        wave=wave,
+        wave=None if wave is None else as_text(wave),
         at=SystemClock().now(),
         who=writer.who[:NAME_CHARS],
         host=writer.host[:NAME_CHARS],
-        reason=reason,
+        reason=as_text(reason),
     )
 
 

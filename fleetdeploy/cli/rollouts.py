@@ -12,7 +12,7 @@ from fleetdeploy.cli.afterwards import status_of
 from fleetdeploy.cli.following_up import finish_rollback, followed_up
 from fleetdeploy.cli.hearing import address_of
 from fleetdeploy.cli.options import Desk, common, going, selecting, selection
-from fleetdeploy.cli.ordering import make_order
+from fleetdeploy.cli.ordering import as_text, make_order
 from fleetdeploy.cli.planning import (
     Planned,
     Wish,
@@ -158,7 +158,7 @@ def resume_command(
         until=Until(until) if until else None,
         deadline_s=deadline,
         wait=not no_wait,
-        override_reason=override_halt,
+        override_reason=None if override_halt is None else as_text(override_halt),
         listen=_listening(listen, no_wait=no_wait),
     )
     return told(desk, anyio.run(_resume, desk, run, manner))

@@ -1,5 +1,6 @@
 """A run is steered by commands in other processes, while it is alive and when it is not."""
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,6 +127,10 @@ def waiting(stage: Stage) -> None:
     assert result.code == 5, result.err
 
 
+LATIN_1: Final = os.fsdecode(b"caf\xe9")
+"""As a terminal that does not speak UTF-8 sends it."""
+
+
 def test_a_run_that_no_process_works_on_is_steered_in_its_journal(tmp_path: Path) -> None:
     with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}) as stage:
         waiting(stage)
@@ -145,8 +150,9 @@ def test_a_run_that_no_process_works_on_is_steered_in_its_journal(tmp_path: Path
         resumed = stage.run("resume", "night", "--no-wait")
         lifted = kinds(stage.records())
         halted, refused, history = stage.several(
-            ("halt", "night"), ("resume", "night"), ("history",)
+            ("halt", "night", "--reason", LATIN_1), ("resume", "night"), ("history",)
         )
+        forced = stage.run("resume", "night", "--override-halt", LATIN_1, "--no-wait")
     assert paused.code == 0, paused.err
     assert "next: fleetdeploy resume night" in paused.out
     assert unnamed.code == 5
@@ -162,8 +168,10 @@ def test_a_run_that_no_process_works_on_is_steered_in_its_journal(tmp_path: Path
     assert found[-2:] == ["run_paused", "wave_approved"]
     assert resumed.code == 5, resumed.err
     assert lifted[len(found) : len(found) + 2] == ["pause_lifted", "run_resumed"]
-    assert halted.code == 0
+    assert halted.code == 0, halted.err
     assert refused.code == 4
+    assert "caf?" in refused.err
+    assert forced.code == 5, forced.err
     assert "halted" in history.out
     assert_calm(paused)
 

@@ -1,5 +1,6 @@
 """An order is written down first, and taken in by whoever holds the run: a process, or we."""
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from fleetdeploy.cli.ordering import Fate, Post, make_order
 from fleetdeploy.cli.process import SystemClock, this_holder
-from fleetdeploy.core.orders import REASON_CHARS, OrderKind
+from fleetdeploy.core.orders import REASON_CHARS, WAVE_CHARS, Order, OrderKind
 from fleetdeploy.core.records import RunRecord, RunStarted
 from fleetdeploy.errors import UsageInvalid
 from fleetdeploy.storage.archive import Recorded, read_run
@@ -97,3 +98,16 @@ async def test_a_run_without_a_first_record_takes_no_order(state_dir: StateDir) 
 def test_a_reason_is_a_sentence() -> None:
     with pytest.raises(UsageInvalid, match="500"):
         make_order(OrderKind.HALT, "x" * (REASON_CHARS + 1))
+
+
+def test_bytes_that_are_no_text_keep_no_order_back() -> None:
+    """So they come from a terminal in another encoding."""
+    order = make_order(OrderKind.HALT, os.fsdecode(b"caf\xe9"))
+    assert order.reason == "caf?"
+    assert Order.model_validate_json(order.model_dump_json()) == order
+    assert make_order(OrderKind.APPROVE, "", os.fsdecode(b"\xff")).wave == "?"
+
+
+def test_what_is_longer_than_any_wave_is_none() -> None:
+    with pytest.raises(UsageInvalid, match="200"):
+        make_order(OrderKind.APPROVE, "", "x" * (WAVE_CHARS + 1))
