@@ -35,8 +35,11 @@ EXCLUSIVE_WAIT_S: Final = 5.0
 
 _GENERATED: Final = re.compile(r"(\d{8}-\d{4})-[a-z0-9]{4}")
 _MINUTE: Final = "%Y%m%d-%H%M"
+_STARTED: Final = re.compile(rb'\{"seq":0,"at":"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):')
+"""How a journal begins, with the time of its header."""
 _LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"  # none that can be taken for another
 _RECENT: Final = 3  # run ids in a hint
+_HEAD_BYTES: Final = 64
 _QUOTE_CHARS: Final = 80
 _ROOT: Final = 0
 
@@ -260,7 +263,11 @@ def trouble_with(mode: int, owner: int, user: int) -> str:
 
 
 def _age(run: RunDir) -> tuple[str, int, str]:
-    """Return what runs sort by: the minute in the id, else of the plan; then the plan's time."""
+    """Return what runs sort by: the minute in which it started, then the plan's time.
+
+    Of one that never started, the minute in the id counts, else that of the plan. Of the others it
+    does not: the plan of a run may have been saved and reviewed for days, and have its id since.
+    """
     try:
         written = run.plan_path.stat()
     except OSError as error:
@@ -268,7 +275,21 @@ def _age(run: RunDir) -> tuple[str, int, str]:
     generated = _GENERATED.fullmatch(run.run_id)
     created = datetime.fromtimestamp(written.st_mtime, UTC)
     minute = generated[1] if generated else created.strftime(_MINUTE)
-    return minute, written.st_mtime_ns, run.run_id
+    return _started(run) or minute, written.st_mtime_ns, run.run_id
+
+
+def _started(run: RunDir) -> str:
+    """Return the minute in which a run started; empty if it did not, or cannot say."""
+    try:
+        with run.journal_path.open("rb") as journal:
+            head = _STARTED.match(journal.read(_HEAD_BYTES))
+    except OSError:
+        # Whoever reads the journal hears of it.
+        return ""
+    if head is None:
+        return ""
+    year, month, day, hour, minute = (part.decode() for part in head.groups())
+    return f"{year}{month}{day}-{hour}{minute}"
 
 
 def _quote(text: str) -> str:

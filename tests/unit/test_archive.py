@@ -44,8 +44,15 @@ ONE, TWO = "100000282", "100000283"
 
 
 class Clock:
+    """Stands still, at the minute that a run's id names."""
+
+    def __init__(self, run_id: str = "") -> None:
+        minute = run_id[: len("20261124-0307")]
+        named = minute.replace("-", "").isdecimal()
+        self._at = datetime.strptime(f"{minute}+0000", "%Y%m%d-%H%M%z") if named else NOW
+
     def now(self) -> datetime:
-        return NOW
+        return self._at
 
 
 @pytest.fixture
@@ -65,11 +72,14 @@ def plan_of(run_id: str, *app_ids: str, **fields: object) -> Plan:
 
 
 async def leave(
-    state_dir: StateDir, plan: Plan, records: Iterable[RunRecord | AnyAppRecord] = ()
+    state_dir: StateDir,
+    plan: Plan,
+    records: Iterable[RunRecord | AnyAppRecord] = (),
+    clock: Clock | None = None,
 ) -> RunDir:
     """Leave a run behind that wrote its header and these records."""
     run = state_dir.create_run(plan.run_id, plan.model_dump_json().encode())
-    journal, _ = run.open_journal(Clock())
+    journal, _ = run.open_journal(clock or Clock(plan.run_id))
     try:
         for record in (header_of(plan), *records):
             await journal.append(record)
@@ -237,6 +247,19 @@ async def test_a_run_knows_which_newer_ones_have_its_open_apps(state_dir: StateD
 
 
 @pytest.mark.anyio
+async def test_a_run_whose_plan_was_saved_is_as_new_as_its_start(state_dir: StateDir) -> None:
+    """Its id is from the afternoon; another run has come and gone in the evening."""
+    between = plan_of("20260101-2000-aaaa", ONE)
+    done = AppFinished(app_id=ONE, outcome=Outcome.UNCHANGED)
+    await leave(state_dir, between, [done, RunFinished()])
+    saved = plan_of("20260101-1800-aaaa", ONE)
+    run = await leave(state_dir, saved, [upload(ONE)], Clock("20260101-2200"))
+    assert latest(state_dir).run.run_id == saved.run_id
+    assert newer_owners(state_dir, read_run(run)) == {}
+    assert look_back(state_dir, [ONE]).doubted == {ONE}
+
+
+@pytest.mark.anyio
 async def test_only_older_dead_runs_that_share_an_open_app_are_left_open_before_a_run(
     state_dir: StateDir,
 ) -> None:
@@ -271,7 +294,7 @@ async def test_runs_are_read_for_as_long_as_a_row_of_bad_ends_may_go_on(
     """The three bad ends are far apart: other runs cut the app off, or are of other apps."""
     bad = {0, 7, HISTORY_RUNS + 5}
     for age in range(HISTORY_RUNS + 9):
-        run_id = f"202601{40 - age:02}-0000-aaaa"
+        run_id = f"202601{30 - age:02}-0000-aaaa"
         records = [*released(TWO), *(blocked(ONE) if age in bad else ())]
         await leave(state_dir, plan_of(run_id), records)
     rows = Rows([ONE, TWO], 3)

@@ -158,7 +158,7 @@ def test_looking_for_runs_creates_nothing(state: StateDir) -> None:
 
 
 def test_runs_are_listed_newest_first_whatever_their_names(state: StateDir) -> None:
-    """By the minute in the id, by the plan's time where the id has none or the same."""
+    """None has started: by the minute in the id, by the plan's time where it has none."""
     made = {
         "20261124-0307-zzzz": NOW,
         "20261124-0307-aaaa": NOW + timedelta(seconds=5),
