@@ -11,6 +11,7 @@ whose answer was lost, leaves the refresh token in doubt for good: from then on 
 helps, which asks the platform for a new code. The old refresh token is never sent again.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -71,7 +72,8 @@ class Consent:
 class AppCredential:
     """All that is kept of one app. Empty texts and None mean that there is none.
 
-    `code` is one that was never sent. `expires_at` is None where a token does not tell.
+    `code` is one that was never sent; `spent` is the digest of the last one that was.
+    `expires_at` is None where a token does not tell.
     """
 
     app_id: str
@@ -81,6 +83,7 @@ class AppCredential:
     renewed_at: float | None = None
     code: str = field(default="", repr=False)
     code_expires_at: float | None = None
+    spent: str = field(default="", repr=False)
     intent: Intent | None = None
     consent: Consent | None = None
 
@@ -169,7 +172,7 @@ def claim(credential: AppCredential, intent: Intent) -> AppCredential:
 
     So is a refresh token that an earlier rotation left in doubt: nothing can bring it back.
     """
-    spends_code = intent.kind is Rotation.EXCHANGE
+    spends_code = intent.kind is Rotation.EXCHANGE and bool(credential.code)
     doubted = credential.intent is not None
     return replace(
         credential,
@@ -177,12 +180,18 @@ def claim(credential: AppCredential, intent: Intent) -> AppCredential:
         refresh_token="" if doubted else credential.refresh_token,
         code="" if spends_code else credential.code,
         code_expires_at=None if spends_code else credential.code_expires_at,
+        spent=_digest(credential.code) if spends_code else credential.spent,
     )
+
+
+def _digest(code: str) -> str:
+    return hashlib.sha256(code.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def let_go(credential: AppCredential) -> AppCredential:
     """Take back a rotation of which certainly nothing arrived."""
-    return replace(credential, intent=None)
+    had_code = credential.intent is not None and credential.intent.kind is Rotation.EXCHANGE
+    return replace(credential, intent=None, spent="" if had_code else credential.spent)
 
 
 def abandon(credential: AppCredential, intent: Intent) -> AppCredential:
@@ -209,7 +218,12 @@ def succeed(credential: AppCredential, grant: Grant, asked_at: float) -> AppCred
 
 
 def take_code(credential: AppCredential, code: AuthorizationCode, now: float) -> AppCredential:
-    """Take the code of a fresh consent; the next rotation spends it."""
+    """Take the code of a fresh consent, unless it was sent: the next rotation spends it.
+
+    The same push may come once more, from the platform that got no answer, or in its list.
+    """
+    if _digest(code.text) == credential.spent:
+        return credential
     return replace(
         credential, code=code.text, code_expires_at=now + code.expires_in_s, consent=None
     )

@@ -33,6 +33,7 @@ FULL = AppCredential(
     renewed_at=1_790_000_000.5,
     code="planted-code",
     code_expires_at=1_790_000_060.0,
+    spent="0123456789abcdef0123456789abcdef",
     intent=Intent(Rotation.RECOVER, "0123456789abcdef", 1_790_000_001.0),
     consent=Consent(since=1_789_000_000.0, confirmed=True, checked_at=1_789_000_001.0),
 )

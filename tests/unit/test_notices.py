@@ -30,7 +30,8 @@ from fleetdeploy.notices.listing import (
 )
 from fleetdeploy.ports import PushPage, PushWindow
 from fleetdeploy.storage.memory_store import MemoryDisk, MemoryNoticeLog, MemoryStore
-from tests.unit.auth_builders import APP, Desk, Wall
+from tests.unit.auth_builders import APP, Wall, office
+from tests.unit.auth_builders import Desk as AuthorityDesk
 
 pytestmark = pytest.mark.anyio
 
@@ -117,6 +118,29 @@ async def test_a_code_that_comes_again_is_not_taken_again() -> None:
     await post.inbox.take_pushed(push)
     assert post.codes == [APP]
     assert not has_code(post.kept(), 0.0)
+
+
+async def test_a_code_that_was_sent_before_the_log_knew_of_it_is_not_sent_again() -> None:
+    """Killed in between, the receiver did not say `success`: the platform pushes it once more."""
+
+    class Killed(MemoryNoticeLog):
+        async def append(self, pushes: Sequence[Push]) -> int:
+            raise StateUnusable(f"killed at {len(pushes)} push")
+
+    post, desk = Post(), AuthorityDesk()
+    code = AuthorizationCode(APP, desk.hand_out(APP), 60.0)
+    push = Push("a", notice=Notice(APP, "AUTHORIZED"), code=code)
+    whole, post.log = post.log, Killed(post.wall)
+    with pytest.raises(StateUnusable):
+        await post.made().take_pushed(push)
+    post.log = whole
+    async with office(desk, post.disk) as at:
+        await at.credentials.keeper.renew(APP)
+        await post.made().take_pushed(push)
+        at.credentials.keeper.exchange(APP)
+        await at.credentials.keeper.land()
+        assert at.kept().code == ""
+    assert desk.again == []
 
 
 async def test_a_withdrawal_is_marked_and_not_yet_believed() -> None:
@@ -217,7 +241,7 @@ async def test_a_receiver_that_has_just_begun_is_given_the_time_of_two_tickets()
 # The list of pushes.
 
 
-class Listing(Desk):
+class Listing(AuthorityDesk):
     """An authority with a list of pushes: rows with the unix second each appears at."""
 
     def __init__(self) -> None:
