@@ -28,6 +28,7 @@ from fleetdeploy.ports import Journal, NoticeFeed
 from fleetdeploy.receiver.limits import Address
 from fleetdeploy.storage.archive import (
     Recorded,
+    at_work_since,
     fold,
     left_open_before,
     newer_owners,
@@ -83,13 +84,15 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
 
     On entry plan and header are durable, whom the plan sets aside is in quarantine, and the apps
     that dead runs had not finished belong to this run. Raises `RunLocked` if a live run works on
-    one of the apps, `UsageInvalid` if the run id is taken, `StateUnusable`.
+    one of the apps, `PlanMismatch` if one was at work on them since the plan was begun,
+    `UsageInvalid` if the run id is taken, `StateUnusable`.
     """
     plan, holder = planned.plan, this_holder()
     app_ids = [app.app_id for app in plan.apps]
     with ExitStack() as held:
         with state_dir.exclusive(holder):
             check_no_live_run(state_dir, app_ids)
+            _check_not_overtaken(state_dir, app_ids, planned)
             data = (plan.model_dump_json() + "\n").encode()
             run = state_dir.create_run(plan.run_id, data)
             held.enter_context(run.lock(holder))
@@ -101,6 +104,19 @@ async def take_new(state_dir: StateDir, planned: Planned) -> AsyncGenerator[Seat
         for older in planned.before.unfinished:
             await supersede(older, plan.run_id, app_ids, SystemClock(), holder)
         yield Seat(run, plan, state, journal, 0)
+
+
+def _check_not_overtaken(state_dir: StateDir, app_ids: Iterable[str], planned: Planned) -> None:
+    """Raise `PlanMismatch` if a run came and went on these apps while they were looked at.
+
+    What it sent is not in the looks, nor in what is known of doubt: it would be sent again.
+    """
+    for run_id, apps in at_work_since(state_dir, planned.before.sizes, app_ids).items():
+        raise PlanMismatch(
+            f"run {run_id} has been at work on some of these apps since the plan was begun "
+            f"({min(apps)}): nothing was sent",
+            hint="give the same command again",
+        )
 
 
 def _keep_quarantine(state_dir: StateDir, planned: Planned) -> None:

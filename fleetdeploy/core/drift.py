@@ -6,13 +6,23 @@ from fleetdeploy.core.plan import PlannedApp
 
 
 def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]:
-    """Say for each app whose part has moved since the plan was saved what it was and is."""
+    """Say for each app whose part has moved since the plan was saved what it was and is.
+
+    Doubt that is new counts as well: what a run sent a moment ago may not show yet, and the saved
+    plan would not wait for it.
+    """
     current = {app.app_id: app for app in now}
     return [
-        f"{was.app_id}: planned {_part(was)}, now {_part(current.get(was.app_id))}"
+        f"{was.app_id}: planned {_part(was)}, now {_part(there)}{_doubt(was, there)}"
         for was in saved
-        if _essence(was) != _essence(current.get(was.app_id))
+        if _essence(was) != _essence(there := current.get(was.app_id)) or _doubt(was, there)
     ]
+
+
+def _doubt(was: PlannedApp, now: PlannedApp | None) -> str:
+    if now is None or was.in_doubt_before or not now.in_doubt_before:
+        return ""
+    return "; a run was at work on it since"
 
 
 def _essence(app: PlannedApp | None) -> tuple[object, ...]:

@@ -144,7 +144,8 @@ class Before:
     one will close. `unreadable`: why some could not be asked. `causes`: what apps failed with when
     a run last brought them to an end, where others may share it. `so_far`: what the runs of the
     same rollout left. `left_online`: what they brought online, of those apps of which they ever
-    brought anything. `soaking`: what of it is or was watched, the newest release first.
+    brought anything. `soaking`: what of it is or was watched, the newest release first. `sizes`:
+    how far each journal went when the reading began, to tell later who was at work since.
     """
 
     doubted: frozenset[str]
@@ -155,6 +156,20 @@ class Before:
     so_far: SoFar
     left_online: Mapping[str, LeftOnline]
     soaking: Mapping[str, tuple[Soaking, ...]]
+    sizes: Mapping[str, int]
+
+
+def at_work_since(
+    state_dir: StateDir, sizes: Mapping[str, int], app_ids: Iterable[str]
+) -> Mapping[str, set[str]]:
+    """Return of which of these apps runs have written anything since, by run id."""
+    wanted = frozenset(app_ids)
+    grown = {
+        run_id: state_dir.run(run_id).apps_since(sizes.get(run_id, 0)) & wanted
+        for run_id, size in state_dir.journal_sizes().items()
+        if size > sizes.get(run_id, 0)
+    }
+    return {run_id: apps for run_id, apps in grown.items() if apps}
 
 
 def look_back(
@@ -166,6 +181,7 @@ def look_back(
     run that is read, as many as they need.
     """
     rows = rows or Rows((), None)
+    sizes = state_dir.journal_sizes()
     wanted = frozenset(app_ids)
     unseen = set(wanted)
     doubted: set[str] = set()
@@ -210,6 +226,7 @@ def look_back(
         so_far(rollout, reversed(of_rollout)),
         {app_id: trail.known for app_id, trail in trails.items() if trail.known is not None},
         soaks.found(),
+        sizes,
     )
 
 

@@ -38,6 +38,7 @@ _MINUTE: Final = "%Y%m%d-%H%M"
 _STARTED: Final = re.compile(rb'\{"seq":0,"at":"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):')
 """How a journal begins, with the time of its header."""
 _LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"  # none that can be taken for another
+_OF_APP: Final = re.compile(rb'"app_id":"([^"\\]*)"')
 _RECENT: Final = 3  # run ids in a hint
 _HEAD_BYTES: Final = 64
 _QUOTE_CHARS: Final = 80
@@ -98,6 +99,28 @@ class RunDir:
             return False
         except OSError as error:
             raise unusable("read", self.journal_path, error) from error
+
+    def journal_size(self) -> int:
+        """Return the journal's size; 0 if there is none. Raises `StateUnusable`."""
+        try:
+            return self.journal_path.stat().st_size
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise unusable("read", self.journal_path, error) from error
+
+    def apps_since(self, size: int) -> set[str]:
+        """Return the apps of which the journal says anything since it had that size.
+
+        Raises `StateUnusable`.
+        """
+        try:
+            data = self.journal_path.read_bytes()
+        except OSError as error:
+            raise unusable("read", self.journal_path, error) from error
+        # What was being written then counts as written since.
+        start = data.rfind(b"\n", 0, size) + 1
+        return {found.decode("utf-8", "replace") for found in _OF_APP.findall(data, start)}
 
     def open_journal(
         self, clock: WallClock, *, disk: Disk = REAL_DISK
@@ -193,6 +216,10 @@ class StateDir:
         runs = [RunDir(path) for path in paths if RUN_ID.fullmatch(path.name)]
         ages = {run.run_id: _age(run) for run in runs if run.exists()}
         return sorted(ages, key=ages.__getitem__, reverse=True)
+
+    def journal_sizes(self) -> dict[str, int]:
+        """Return how large the journal of each run is, by run id."""
+        return {run_id: RunDir(self._runs / run_id).journal_size() for run_id in self.runs()}
 
     def live_runs(self) -> list[RunDir]:
         """Return the runs that a process is writing now; certain only inside `exclusive`."""

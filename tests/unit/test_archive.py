@@ -24,6 +24,7 @@ from fleetdeploy.errors import JournalDamaged, PlanMismatch, RunNotFound
 from fleetdeploy.model import Outcome, Phase, Step
 from fleetdeploy.storage.archive import (
     HISTORY_RUNS,
+    at_work_since,
     fold,
     latest,
     latest_unfinished,
@@ -257,6 +258,23 @@ async def test_a_run_whose_plan_was_saved_is_as_new_as_its_start(state_dir: Stat
     assert latest(state_dir).run.run_id == saved.run_id
     assert newer_owners(state_dir, read_run(run)) == {}
     assert look_back(state_dir, [ONE]).doubted == {ONE}
+
+
+@pytest.mark.anyio
+async def test_who_was_at_work_since_a_look_back_is_told_by_app(state_dir: StateDir) -> None:
+    old = await leave(state_dir, plan_of("20260101-0000-aaaa"), [*released(ONE), upload(TWO)])
+    sizes = look_back(state_dir, [ONE, TWO]).sizes
+    assert at_work_since(state_dir, sizes, [ONE, TWO]) == {}
+    await supersede(read_run(old), "r2", [TWO], Clock(), HOLDER)
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE), [upload(ONE)])
+    assert at_work_since(state_dir, sizes, [ONE, TWO]) == {
+        "20260101-0000-aaaa": {TWO},
+        "20260102-0000-aaaa": {ONE},
+    }
+    assert at_work_since(state_dir, sizes, ["1"]) == {}
+    # Whoever looked in the middle of a line has not seen it.
+    middle = {run_id: size - 5 for run_id, size in state_dir.journal_sizes().items()}
+    assert at_work_since(state_dir, middle, [ONE]) == {"20260102-0000-aaaa": {ONE}}
 
 
 @pytest.mark.anyio

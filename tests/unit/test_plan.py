@@ -559,5 +559,14 @@ def test_a_version_replaced_online_is_drift() -> None:
     ]
 
 
+def test_doubt_that_has_come_since_is_drift() -> None:
+    """What was sent a moment ago does not show yet."""
+    was = make_planned("1")
+    now = was.model_copy(update={"in_doubt_before": True})
+    (line,) = drifted([was], [now])
+    assert line.endswith("; a run was at work on it since")
+    assert drifted([now], [was]) == drifted([now], [now]) == []
+
+
 def test_an_app_that_is_gone_is_drift_and_no_traceback() -> None:
     assert len(drifted([planned()], [])) == 1
