@@ -14,6 +14,7 @@ from itertools import count
 from math import inf
 from typing import Final, Generic, TypeVar
 
+from fleetdeploy.core.app_state import is_resting
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.opening import Opening
@@ -77,7 +78,11 @@ class Budget(Generic[Waiter]):
         heappush(self._queue, (-priority, next(self._order), app_id, waiter))
 
     def after_turn(self, app_id: str) -> list[Waiter]:
-        """Give back the place of an app that is not at risk; return those whose turn has come."""
+        """Give back the place of an app that is not at risk; return those whose turn has come.
+
+        One that has come to its end meanwhile, at the look that a notice asked for, has no turn any
+        more, and nobody would give its place back.
+        """
         if self._allowed is None:
             return []
         if self._state.apps[app_id].phase not in AT_RISK:
@@ -86,9 +91,14 @@ class Budget(Generic[Waiter]):
         while self._queue and self._room() > 0:
             *_, next_id, waiter = heappop(self._queue)
             self._queued.discard(next_id)
-            self._taken.add(next_id)
-            called.append(waiter)
+            if not self._is_done(next_id):
+                self._taken.add(next_id)
+                called.append(waiter)
         return called
+
+    def _is_done(self, app_id: str) -> bool:
+        app = self._state.apps[app_id]
+        return app.terminal or is_resting(app, self._state.until)
 
     def _room(self) -> int:
         assert self._allowed is not None

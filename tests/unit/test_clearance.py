@@ -3,13 +3,15 @@
 from dataclasses import replace
 from math import inf
 
+import pytest
+
 from fleetdeploy.core.lifecycle import Event
 from fleetdeploy.core.records import Asked, Entry, RunPaused, WaveOpened
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.clearance import Budget, Clearance
 from fleetdeploy.engine.opening import Opening
-from fleetdeploy.model import Outcome, Step
+from fleetdeploy.model import Outcome, Step, Until
 from tests.unit.core_builders import START, header, make_bundle, record_of
 
 PAUSED = RunPaused(asked=Asked(order="o", at=START, who="ops", host="night"))
@@ -113,6 +115,23 @@ def test_the_higher_priority_is_called_first() -> None:
     budget.queue("2", "usual")
     budget.queue("3", "dear", priority=5)
     assert budget.after_turn("1") == ["dear"]
+
+
+@pytest.mark.parametrize(
+    ("event", "until"),
+    [(Event.ENDED_BLOCKED, Until.RELEASED), (Event.FOUND_APPROVED, Until.APPROVED)],
+)
+def test_who_came_to_its_end_in_the_queue_takes_no_place(event: Event, until: Until) -> None:
+    """A notice had it looked at meanwhile: it has no turn any more to give a place back."""
+    state = state_of()
+    state.until = until
+    budget: Budget[str] = Budget(1, state)
+    assert budget.take("1")
+    budget.queue("2", "second")
+    budget.queue("3", "third")
+    do(state, event, "2")
+    assert budget.after_turn("2") == []
+    assert budget.after_turn("1") == ["third"]
 
 
 # All conditions together.
