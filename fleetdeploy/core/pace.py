@@ -81,7 +81,7 @@ class Pace(Meter):
         self._throttled += 1
         if sent_at > self._cut_at:
             self._refused_rate = self.rate
-            self._set_rate(max(self.rate * CUT, SLOWEST_PER_S))
+            self._set_rate(max(self.rate * CUT, min(SLOWEST_PER_S, self.declared)))
             self._cut_at = now
             self._cuts += 1
         pause_s = retry_after_s if retry_after_s is not None else 1 / self.rate

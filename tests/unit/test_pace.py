@@ -45,6 +45,13 @@ def test_a_refusal_halves_the_rate_and_stops_everybody_for_one_interval() -> Non
     assert pace.ready_at() == pytest.approx(0.4)
 
 
+def test_a_pace_that_is_declared_slower_than_once_a_minute_stays_below_it() -> None:
+    pace = Pace(SLOWEST_PER_S / 4)
+    pace.take(0.0)
+    pace.refused(sent_at=0.0, now=0.2)
+    assert pace.rate == pace.declared
+
+
 def test_a_volley_of_refusals_cuts_once() -> None:
     pace = Pace(100.0)
     times = departures(pace, 20)
