@@ -41,7 +41,9 @@ def next_command(plan: Plan, state: RunState, *, alive: bool) -> str:
     if state.paused is not None:
         return f"fleetdeploy resume {plan.run_id}"
     if wave := waiting_wave(plan, state):
-        return f"fleetdeploy approve {plan.run_id} {shlex.quote(wave)}"
+        # A name that begins with a dash would be taken for a flag.
+        named = f"-- {shlex.quote(wave)}" if wave.startswith("-") else shlex.quote(wave)
+        return f"fleetdeploy approve {plan.run_id} {named}"
     if alive:
         return f"fleetdeploy status {plan.run_id}"
     if state.stopped is not None and state.stopped.reason is StopReason.RESTING:

@@ -261,19 +261,24 @@ def test_a_halt_is_told_before_a_pause() -> None:
     assert "--override-halt" in status.next
 
 
+@pytest.mark.parametrize(
+    ("wave", "words"), [("first shops", "'first shops'"), ("-first", "-- -first")]
+)
 @pytest.mark.parametrize("alive", [True, False])
-def test_a_wave_that_waits_for_approval_is_told_with_what_to_type(*, alive: bool) -> None:
-    waves = (WaveRule(name="first shops", gate="approval"), WaveRule(name="rest"))
+def test_a_wave_that_waits_for_approval_is_told_with_what_to_type(
+    wave: str, words: str, *, alive: bool
+) -> None:
+    waves = (WaveRule(name=wave, gate="approval"), WaveRule(name="rest"))
     plan = PLAN.model_copy(
         update={
-            "waves": ("first shops", "rest"),
+            "waves": (wave, "rest"),
             "rules": PLAN.rules.model_copy(update={"waves": waves}),
         }
     )
-    settled = (WaveOpened(wave="first shops"), WaveSettled(wave="first shops"))
+    settled = (WaveOpened(wave=wave), WaveSettled(wave=wave))
     status = summarise(plan, run(*settled), alive=alive)
-    assert status.approval == "first shops"
-    assert status.next == "fleetdeploy approve r1 'first shops'"
+    assert status.approval == wave
+    assert status.next == f"fleetdeploy approve r1 {words}"
 
 
 def test_a_wave_that_soaks_is_told_with_the_time_at_which_it_has() -> None:
