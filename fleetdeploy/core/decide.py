@@ -186,6 +186,9 @@ def _releasing(case: Case) -> Decision:
     row = case.row
     if row is not None and row.status == PackageStatus.ONLINE:
         return settled(case, "it is online")
+    if row is not None and row.status == PackageStatus.ROLLING_BACK:
+        # Only what was online rolls back, and whoever wants that wants no second release.
+        return settled(case, "it was online, and is rolling back")
     return silence(case, "the release does not show")
 
 

@@ -591,6 +591,11 @@ def test_nothing_is_released_whose_approval_no_longer_shows(status: int | None) 
 
 def test_being_online_proves_the_release() -> None:
     assert note(look(Phase.RELEASING, make_row(1))) == succeeded(Step.RELEASE, settled=True)
+
+
+def test_a_release_that_somebody_rolls_back_already_is_not_sent_again() -> None:
+    """Only what was online rolls back."""
+    assert note(look(Phase.RELEASING, make_row(8))) == succeeded(Step.RELEASE, settled=True)
     assert note(look(Phase.PUBLISHING, make_row(1))) == succeeded(Step.AWAIT_RELEASE)
 
 
