@@ -119,7 +119,7 @@ def advance(app: AppState, record: AnyAppRecord, *, at: datetime | None = None) 
             excused = app.excused + record.excused
             return replace(app, phase=phase, error=record.error, excused=excused, updated_at=at)
         case AppFinished():
-            doubt = app.in_doubt or app.in_doubt_before
+            doubt = app.unsettled if record.unseen else app.in_doubt or app.in_doubt_before
             return replace(
                 app, phase=phase, error=record.error, in_doubt_before=doubt, updated_at=at
             )

@@ -291,11 +291,15 @@ class StepFailed(AppRecord):
 
 
 class AppFinished(AppRecord):
-    """The app's outcome, with its cause where it is not a success."""
+    """The app's outcome, with its cause where it is not a success.
+
+    `unseen`: it ended because it could not be looked at, so what was sent last may not show yet.
+    """
 
     kind: Literal["app_finished"] = "app_finished"
     outcome: Outcome
     error: ErrorNote | None = None
+    unseen: bool = False
 
 
 CourseRecord = WaveOpened | WaveSettled | WaveApproved | RunPaused | PauseLifted

@@ -270,9 +270,9 @@ class Pipeline:
             case Remedy.RETRY | Remedy.WAIT | Remedy.RECONCILE:
                 return self._again(flight, step)
             case Remedy.PARK | Remedy.REFRESH:
-                await self._end(flight, Outcome.BLOCKED, note)
+                await self._end(flight, Outcome.BLOCKED, note, unseen=step is None)
             case Remedy.GIVE_UP:
-                await self._end(flight, Outcome.FAILED, note)
+                await self._end(flight, Outcome.FAILED, note, unseen=step is None)
             case Remedy.STOP:
                 credentials = isinstance(error, FleetRefused) and error.credentials
                 cause = HaltCause.CREDENTIALS if credentials else HaltCause.PLATFORM
@@ -281,8 +281,12 @@ class Pipeline:
                 assert_never(error.remedy)
         return None
 
-    async def _end(self, flight: Flight, outcome: Outcome, error: ErrorNote) -> None:
-        record = AppFinished(app_id=flight.target.app_id, outcome=outcome, error=error)
+    async def _end(
+        self, flight: Flight, outcome: Outcome, error: ErrorNote, *, unseen: bool
+    ) -> None:
+        record = AppFinished(
+            app_id=flight.target.app_id, outcome=outcome, error=error, unseen=unseen
+        )
         await self._ledger.append(record)
         self._steering.count_ends(self._ledger.state)
 

@@ -1,11 +1,15 @@
 """Another run takes over: the one before died, or its state directory is lost."""
 
+from dataclasses import dataclass, field
+from functools import partial
+
 import anyio
 import pytest
 
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.records import Entry, StepSucceeded
-from fleetdeploy.model import Phase
+from fleetdeploy.errors import ClientMustAct
+from fleetdeploy.model import AuditNote, Bundle, Package, Phase
 from fleetdeploy.simulator.behaviour import Behaviour
 from fleetdeploy.simulator.endpoints import Endpoint
 from fleetdeploy.simulator.faults import FaultRates, FaultScript
@@ -13,6 +17,7 @@ from fleetdeploy.simulator.scenario import Scenario
 from fleetdeploy.storage.memory_journal import Moment
 from tests.simulator.checkers import check, complaints, effects_of
 from tests.simulator.harness import Crash, Night, make_night
+from tests.simulator.test_checkers import Through
 
 APPS = 4
 STEPS = ("upload", "submit_audit", "release")
@@ -90,6 +95,50 @@ async def test_a_run_that_died_with_a_request_acknowledged_is_taken_over_and_not
     assert complaints(night) == []
     await anyio.sleep(late_s)
     await released_once(after(night))
+
+
+@dataclass
+class Withdrawn(Through):
+    """An app cannot be read any more once one such request has been answered."""
+
+    step: str
+    apps: set[str] = field(default_factory=set)
+
+    async def packages(self, app_id: str) -> tuple[Package, ...]:
+        if app_id in self.apps:
+            raise ClientMustAct("platform.authorization_missing", "withdrawn")
+        return await super().packages(app_id)
+
+    async def upload(self, app_id: str, bundle: Bundle) -> None:
+        await super().upload(app_id, bundle)
+        self._answered("upload", app_id)
+
+    async def submit_audit(self, app_id: str, package_id: str, note: AuditNote) -> None:
+        await super().submit_audit(app_id, package_id, note)
+        self._answered("submit_audit", app_id)
+
+    async def release(self, app_id: str, package_id: str) -> None:
+        await super().release(app_id, package_id)
+        self._answered("release", app_id)
+
+    def _answered(self, step: str, app_id: str) -> None:
+        if step == self.step:
+            self.apps.add(app_id)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("step", STEPS)
+async def test_an_app_that_could_not_be_looked_at_after_a_step_is_looked_at_by_the_next_run(
+    step: str,
+) -> None:
+    """It ended right after the platform's yes, which its lists do not show yet."""
+    night = lagging_night(around_platform=partial(Withdrawn, step=step))
+    await night.live()
+    assert night.phases() == {Phase.BLOCKED: APPS}
+    second = after(night)
+    assert second.doubted
+    second.around_platform = lambda platform: platform
+    await released_once(second)
 
 
 @pytest.mark.anyio
