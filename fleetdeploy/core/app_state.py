@@ -156,7 +156,7 @@ def _own_package(app: AppState, record: StepStarted) -> str | None:
 
 def _cleared(app: AppState, phase: Phase, at: datetime | None) -> AppState:
     """Take note that an obstacle is gone; the next one has tries of its own."""
-    gone = replace(app, attempt=0, obstacle=None, cleared=app.cleared + 1)
+    gone = replace(app, attempt=0, excused=0, obstacle=None, cleared=app.cleared + 1)
     return replace(gone, phase=phase, error=None, updated_at=at)
 
 

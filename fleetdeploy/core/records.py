@@ -279,7 +279,7 @@ class StepFailed(AppRecord):
     """The step certainly did not take effect; it may be tried again.
 
     `settled` says that the platform's silence, over the settle time, proved it; `excused` is as in
-    `step_doubted`.
+    `step_doubted`, or its window closed before it could leave.
     """
 
     kind: Literal["step_failed"] = "step_failed"

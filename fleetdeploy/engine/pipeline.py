@@ -32,7 +32,7 @@ from fleetdeploy.engine.outages import Outages
 from fleetdeploy.engine.scheduler import Next
 from fleetdeploy.engine.steering import Steering
 from fleetdeploy.engine.waiting import WaitingRoom
-from fleetdeploy.errors import FleetRefused, PlatformError, Remedy
+from fleetdeploy.errors import FleetRefused, PlatformError, Remedy, WindowClosed
 from fleetdeploy.model import AuditQuota, Outcome, Phase, Step
 from fleetdeploy.ports import Platform
 
@@ -243,7 +243,11 @@ class Pipeline:
             flight.absent_since, flight.missing = anyio.current_time(), intent.step
             return Next(self._lookout.initial_s, urgent=True)
         failed = StepFailed(
-            app_id=intent.app_id, step=intent.step, attempt=intent.attempt, error=note
+            app_id=intent.app_id,
+            step=intent.step,
+            attempt=intent.attempt,
+            error=note,
+            excused=isinstance(error, WindowClosed),
         )
         await self._record(failed)
         self._note_phase(flight)

@@ -1,15 +1,19 @@
 """Nights with windows and freezes: nothing leaves outside its hours, and nothing is stuck."""
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from functools import partial
 from random import Random
 from zoneinfo import ZoneInfo
 
 import anyio
 import pytest
 
+from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.records import RunFinished, RunStopped, StepFailed, StopReason
 from fleetdeploy.core.windows import Calendar, Freeze, Hours, parse_window
+from fleetdeploy.errors import WindowClosed
 from fleetdeploy.model import Notice, Phase
 from fleetdeploy.simulator.behaviour import Behaviour
 from fleetdeploy.simulator.endpoints import Endpoint
@@ -26,6 +30,7 @@ from tests.simulator.harness import (
     make_night,
     make_target,
 )
+from tests.simulator.test_checkers import Through
 
 APPS = 12
 HOUR_S = 3600.0
@@ -171,6 +176,27 @@ async def test_what_the_pace_holds_back_until_the_window_is_closed_does_not_leav
         if isinstance(entry.record, StepFailed) and entry.record.error.code == "window.closed"
     ]
     assert late != []
+
+
+@dataclass
+class Late(Through):
+    """Each release finds its window closed when its turn comes, for so many times."""
+
+    left: Counter[str]
+
+    async def release(self, app_id: str, package_id: str) -> None:
+        self.left[app_id] -= 1
+        if self.left[app_id] >= 0:
+            raise WindowClosed("window.closed", "late")
+        await super().release(app_id, package_id)
+
+
+@pytest.mark.anyio
+async def test_however_often_a_window_closes_too_soon_no_app_fails_because_of_it() -> None:
+    left = Counter(dict.fromkeys(app_ids(APPS), 3 * Policy().attempts))
+    night = night_of(around_platform=partial(Late, left=left))
+    await night.live()
+    assert night.phases() == {Phase.RELEASED: APPS}
 
 
 class OneNotice:

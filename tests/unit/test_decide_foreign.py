@@ -237,6 +237,12 @@ def test_each_obstacle_has_its_own_tries_and_there_is_an_end_of_obstacles() -> N
     assert decision.why.endswith("is in audit, and 3 were withdrawn already")
 
 
+def test_the_tries_that_an_outage_took_of_one_obstacle_are_no_more_tries_for_the_next() -> None:
+    excused = failed().model_copy(update={"excused": True})
+    app = after(make_app(Phase.QUEUED), withdraws(), excused, withdraws(2), taken(), out_of_audit())
+    assert after(app, withdraws(1, "10")).counted == 1
+
+
 @pytest.mark.parametrize(("kind", "obstacle"), [(RunKind.ROLLOUT, False), (RunKind.WITHDRAW, True)])
 def test_a_rollout_withdraws_obstacles_and_a_withdrawal_what_is_its_own(
     kind: RunKind, obstacle: bool
