@@ -17,7 +17,12 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.diagnosis import AppCheckup, State
-from fleetdeploy.core.endings import CONSENT_NEEDED, QUARANTINED, QUOTA_USED_UP
+from fleetdeploy.core.endings import (
+    CONSENT_NEEDED,
+    QUARANTINED,
+    QUOTA_USED_UP,
+    WOULD_LOSE_WAY_BACK,
+)
 from fleetdeploy.core.plan import Action, Plan, PlannedApp, PlanNote, planned_from
 from fleetdeploy.core.quota import REFUSED as QUOTA_REFUSED
 from fleetdeploy.core.records import ErrorNote
@@ -47,7 +52,7 @@ JUDGES: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 )
 """By code, the checks of `app_checks.py` that show whether it would come again."""
 
-PASSES: Final = frozenset({QUOTA_USED_UP.code, QUOTA_REFUSED})
+PASSES: Final = frozenset({QUOTA_USED_UP.code, QUOTA_REFUSED, WOULD_LOSE_WAY_BACK.code})
 """What ends by itself on a day that is known: such an end is no part of a row."""
 
 _BAD: Final = frozenset({Outcome.FAILED, Outcome.REJECTED, Outcome.BLOCKED})
@@ -122,7 +127,8 @@ class Rows:
     """The bad ends in a row of apps, gathered from runs that are taken in from the newest on.
 
     An end by success, or before the app last came back, ends a row. A run that did not try the app,
-    did not bring it to an end, or found its audit quota used up is no part of one.
+    did not bring it to an end, found its audit quota used up, or kept its way back while a soak
+    went on, is no part of one.
     """
 
     def __init__(

@@ -11,7 +11,7 @@ from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decide_back import decide_for
 from fleetdeploy.core.decisions import Do, Note, Policy, Sight
 from fleetdeploy.core.diagnosis import AppCheckup, Check, State, fine
-from fleetdeploy.core.endings import QUOTA_USED_UP
+from fleetdeploy.core.endings import QUOTA_USED_UP, WOULD_LOSE_WAY_BACK
 from fleetdeploy.core.gates import HaltAt, Move, Open, in_order, next_move
 from fleetdeploy.core.next_steps import exit_code_of
 from fleetdeploy.core.plan import Action, Plan, check_digest
@@ -70,6 +70,7 @@ BLOCKED = ended(Outcome.BLOCKED)
 FAILED = ended(Outcome.FAILED)
 UNCHANGED = ended(Outcome.UNCHANGED, None)
 NO_QUOTA = ended(Outcome.BLOCKED, QUOTA_USED_UP.note())
+SOAKS = ended(Outcome.BLOCKED, WOULD_LOSE_WAY_BACK.note())
 CANCELLED = ended(Outcome.CANCELLED)
 NO_END: list[AnyAppRecord] = []
 ASIDE = SetAside(
@@ -122,6 +123,7 @@ def is_due(rows: Rows) -> bool:
         ([CANCELLED, BLOCKED, NO_END, BLOCKED, SET_ASIDE, BLOCKED], True),
         ([CANCELLED, CANCELLED, CANCELLED], False),
         ([NO_QUOTA, NO_QUOTA, NO_QUOTA], False),
+        ([SOAKS, SOAKS, SOAKS], False),
         ([BLOCKED, NO_QUOTA, BLOCKED, NO_QUOTA, BLOCKED], True),
         ([NO_END, NO_END, NO_END], False),
         ([SET_ASIDE, SET_ASIDE, SET_ASIDE], False),
