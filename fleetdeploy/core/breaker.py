@@ -18,8 +18,8 @@ TROUBLES: Final = 5
 """In a row without a success. Where one call in ten goes wrong by itself, five together are one
 in a hundred thousand; and of the ten tries of a step, most are left when it is found out."""
 APPS: Final = 3
-"""So many different apps have to meet it, or all where the run has fewer: an app whose own calls
-alone fail is no outage, and has its bounds."""
+"""So many different apps have to meet it, or all where fewer can: an app whose own calls alone fail
+is no outage, and has its bounds."""
 PROBE_INITIAL_S: Final = 15.0
 PROBE_MAX_S: Final = 120.0
 """The bounds of the interval between two probes: a short outage costs less than a minute, and one
@@ -35,7 +35,7 @@ its app one try: a fleet whose builds never work looks like an outage, and has t
 
 @dataclass(slots=True)
 class Breaker:
-    """Guards one service. `apps` is how many apps the run has; times are seconds on one clock.
+    """Guards one service. `apps` is how many apps can meet it; times are seconds on one clock.
 
     `began_at`: since when the service was out as this process began, None where it was not; then
     the first who comes is to find out about it.

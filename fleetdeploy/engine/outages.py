@@ -65,11 +65,21 @@ class Outages:
 
     Those that the journal says are out begin open, as old as it says by `clock`, and the first who
     comes probes. `on_end` is
-    called when one has ended, so that those who wait may be woken.
+    called when one has ended, so that those who wait may be woken. `apps` tells how many apps of
+    the run may be sent for by now: more cannot meet trouble.
     """
 
-    def __init__(self, ledger: Ledger, clock: WallClock, rng: Random, *, waits: bool) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: WallClock,
+        rng: Random,
+        *,
+        waits: bool,
+        apps: Callable[[], int],
+    ) -> None:
         self._ledger = ledger
+        self._apps = apps
         self._rng = rng
         self._waits = waits
         self._clock = clock
@@ -168,6 +178,7 @@ class Outages:
 
     async def _troubled(self, service: Service, app_id: str, error: ErrorNote) -> None:
         breaker = self._breakers[service]
+        breaker.apps = self._apps()
         if breaker.troubled(app_id, anyio.current_time(), self._rng.random()):
             async with self._writing:
                 await self._ledger.append(OutageBegan(service=service, error=error))

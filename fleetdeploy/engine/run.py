@@ -131,10 +131,11 @@ class Rollout:
             ledger.state, self._opening, Budget(steering.places, ledger.state)
         )
         waves_of = ((target.app_id, target.wave) for target in self._targets)
-        self._gatekeeper = Gatekeeper(
-            course or in_order(waves_of), ledger, steering, gauges.clock, self._opened
+        self._course = course or in_order(waves_of)
+        self._gatekeeper = Gatekeeper(self._course, ledger, steering, gauges.clock, self._opened)
+        self.outages = Outages(
+            ledger, gauges.clock, rng, waits=options.wait, apps=self._apps_of_open_waves
         )
-        self.outages = Outages(ledger, gauges.clock, rng, waits=options.wait)
         self.outages.on_end = self._wake_stalled
         self._waiting = WaitingRoom(self._clearance, self.outages)
         self._pipeline = Pipeline(
@@ -216,6 +217,10 @@ class Rollout:
             self._waiting.release(flight)
             self.lookout.alert(flight.patience)
             self._scheduler.wake(flight)
+
+    def _apps_of_open_waves(self) -> int:
+        members = self._course.members.items()
+        return sum(len(app_ids) for wave, app_ids in members if self._clearance.wave_open(wave))
 
     def _pollers(self) -> int:
         """Count those who wait and look: not for a window, an event or the end of an outage."""

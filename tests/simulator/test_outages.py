@@ -15,6 +15,7 @@ from fleetdeploy.core.records import (
     StopReason,
 )
 from fleetdeploy.core.replay import RunState
+from fleetdeploy.core.rules import WaveRule
 from fleetdeploy.model import Phase, Service, Step
 from fleetdeploy.simulator.behaviour import Behaviour
 from fleetdeploy.simulator.scenario import Scenario
@@ -105,6 +106,11 @@ async def test_an_hour_without_one_service_fails_no_app(
 
 
 @pytest.mark.slow
+async def test_an_outage_that_only_two_canaries_can_meet_fails_neither() -> None:
+    night = night_out(10, Service.RELEASE, from_s=50.0, lasts_s=HOUR_S)
+    await finish(night.waved(WaveRule(name="canary"), WaveRule(name="rest"), sizes=[2]), 10)
+
+
 async def test_what_is_built_goes_on_while_no_more_can_be_built() -> None:
     night = night_out(60, Service.UPLOAD, from_s=1.0, lasts_s=HOUR_S, rate=20.0)
     await finish(night, 60)

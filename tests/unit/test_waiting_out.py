@@ -43,7 +43,9 @@ class Scene:
         self.journal = MemoryJournal(VirtualWall(), latency_s=latency_s, data=data)
         self.state = replay(RunState.new(IDS), self.journal.contents.entries)
         self.ledger = Ledger(self.journal, self.state, Watcher())
-        self.outages = Outages(self.ledger, VirtualWall(), Random(1), waits=waits)
+        self.outages = Outages(
+            self.ledger, VirtualWall(), Random(1), waits=waits, apps=lambda: len(IDS)
+        )
         self.ended = 0
         self.outages.on_end = self._end
 
