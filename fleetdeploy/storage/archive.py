@@ -165,9 +165,10 @@ def at_work_since(
     """Return of which of these apps runs have written anything since, by run id."""
     wanted = frozenset(app_ids)
     grown = {
-        run_id: state_dir.run(run_id).apps_since(sizes.get(run_id, 0)) & wanted
+        # A torn end may have been cut off meanwhile.
+        run_id: state_dir.run(run_id).apps_since(min(size, sizes.get(run_id, 0))) & wanted
         for run_id, size in state_dir.journal_sizes().items()
-        if size > sizes.get(run_id, 0)
+        if size != sizes.get(run_id, 0)
     }
     return {run_id: apps for run_id, apps in grown.items() if apps}
 
