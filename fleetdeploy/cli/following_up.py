@@ -11,6 +11,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import click
+
 from fleetdeploy.cli.afterwards import aftermath, status_of
 from fleetdeploy.cli.options import Desk
 from fleetdeploy.cli.planning import Wish, wish_of
@@ -18,6 +20,7 @@ from fleetdeploy.cli.planning_back import errand_of, planned_errand
 from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.layout import count_of, some
 from fleetdeploy.cli.render.plan import note_words
+from fleetdeploy.cli.render.safe import safe_lines
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.rig import (
     Ending,
@@ -29,6 +32,7 @@ from fleetdeploy.cli.rig import (
     run_planned,
 )
 from fleetdeploy.cli.running import Manner, yield_to_newer
+from fleetdeploy.cli.streams import write_error
 from fleetdeploy.core.aftermath import TakenBack, worse
 from fleetdeploy.core.selection import Selection
 from fleetdeploy.errors import FleetError, PlanMismatch, UsageInvalid
@@ -72,13 +76,17 @@ async def _rolled_back(
 
     The exit code stays the run's own; what goes wrong here is said, and a resume goes on with it.
     """
-    if ending.interrupted:
-        desk.say(f"{_what(app_ids)}: not begun, as a signal came. {_later(recorded.run.run_id)}")
-    else:
+    signalled = ending.interrupted
+    if not signalled:
         try:
             await _roll_back(desk, recorded, app_ids)
         except FleetError as error:
-            desk.say(f"{_what(app_ids)}: {error.message}. {_later(recorded.run.run_id)}")
+            what = f"error: {_what(app_ids)}: {error.message} [{error.code}]"
+            write_error(safe_lines(f"{what}\n{_later(recorded.run.run_id)}"))
+        except click.exceptions.Exit:
+            signalled = True
+    if signalled:
+        desk.say(f"{_what(app_ids)}: not begun, as a signal came. {_later(recorded.run.run_id)}")
     return replace(ending, text=_told(desk, recorded))
 
 

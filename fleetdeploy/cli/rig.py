@@ -32,6 +32,7 @@ from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.replay import RunState
 from fleetdeploy.core.rules import RunRules
 from fleetdeploy.core.summary import summarise
+from fleetdeploy.engine.run import first_of
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.ports import NoticeFeed
 from fleetdeploy.storage.archive import Recorded
@@ -94,9 +95,15 @@ async def interruptible(rig: Rig, act: Callable[[], Awaitable[T]]) -> T:
 
 
 async def in_rig(desk: Desk, rules: RunRules, act: Callable[[Rig], Awaitable[T]]) -> T:
-    """Await `act` with a rig, and return what it returns once the rig is down."""
-    async with rig_up(desk, rules) as rig:
-        result = [await act(rig)]
+    """Await `act` with a rig, and return what it returns once the rig is down.
+
+    Raises what it raises, and not a group of it: callers go on after some errors.
+    """
+    try:
+        async with rig_up(desk, rules) as rig:
+            result = [await act(rig)]
+    except BaseExceptionGroup as group:
+        raise first_of(group) from group
     return result[0]
 
 

@@ -120,3 +120,22 @@ def test_who_overrides_the_halt_decides_about_a_rollback_that_never_began(tmp_pa
     assert "not begun, and left out" in resumed.err
     assert "rollback" not in effects
     assert effects["release"] == 3
+
+
+def test_a_rollback_that_cannot_begin_leaves_the_exit_code_and_says_why(tmp_path: Path) -> None:
+    with open_stage(tmp_path, SCENARIO, apps=4) as stage:
+        command = stage.start("run", halting(stage), "--run-id", "out", "-o", "json", "--quiet")
+        command.until(lambda: stage.journal("out").exists() and _halted(stage))
+        stage.platform.void(stage.platform.world.tokens.values())
+        result = command.end()
+        stage.platform.issue_tokens()
+        stage.write_tokens()
+        resumed = stage.run("resume", "out")
+        assert stage.platform.effects()["rollback"] == 2
+        stage.platform.check_lawful()
+    assert result.code == 4, result.err
+    document = result.document()
+    assert (document["state"], document["to_roll_back"]) == ("halted", [FIRST, SECOND])
+    assert f"error: {CLEAR}: not one of 2 apps has a token that works" in result.err
+    assert "To go on with it: fleetdeploy resume out" in result.err
+    assert resumed.code == 4, resumed.err
