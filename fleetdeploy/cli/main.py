@@ -4,6 +4,7 @@ import io
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NoReturn
 
 import click
@@ -14,9 +15,16 @@ from fleetdeploy.cli.process import leave_no_core, tool_version
 from fleetdeploy.cli.render.problems import error_document, render_error, render_problems
 from fleetdeploy.cli.render.safe import safe_lines
 from fleetdeploy.cli.render.style import Output
-from fleetdeploy.cli.streams import settle, write_error, write_out
+from fleetdeploy.cli.streams import open_missing, settle, write_error, write_out
 from fleetdeploy.engine.run import first_of
-from fleetdeploy.errors import ExitCode, FleetError, FleetRefused, ManifestInvalid
+from fleetdeploy.errors import (
+    ExitCode,
+    FleetError,
+    FleetRefused,
+    ManifestInvalid,
+    StateUnusable,
+    UsageInvalid,
+)
 
 COMMANDS: Final = {
     "validate": "fleetdeploy.cli.offline:validate_command",
@@ -55,6 +63,7 @@ cli = click.version_option(tool_version(), prog_name="fleetdeploy")(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run one command and exit with its code."""
     leave_no_core()
+    open_missing()
     words = list(sys.argv[1:] if arguments is None else arguments)
     code = int(run(words))
     settle()
@@ -79,6 +88,7 @@ def _end_with(error: BaseException, words: Sequence[str]) -> int:
             return error.exit_code
         case click.ClickException():
             # Its words may hold an argument, and that may have been copied from anywhere.
+            _write_document(UsageInvalid(error.format_message()), words)
             shown = io.StringIO()
             error.show(shown)
             write_error(safe_lines(shown.getvalue().rstrip("\n")))
@@ -103,14 +113,20 @@ def exit_code_of_error(error: FleetError) -> ExitCode:
 
 def _explain(error: FleetError, words: Sequence[str]) -> int:
     """Tell an error: on stderr to people, and on stdout as a document to who asked for JSON."""
-    if wants_json(words):
-        write_out(error_document(error))
+    _write_document(error, words)
     style = style_of_stderr(words)
     if isinstance(error, ManifestInvalid):
         write_error(render_problems(error, Output.TEXT))
     else:
         write_error(render_error(error, style))
     return exit_code_of_error(error)
+
+
+def _write_document(error: FleetError, words: Sequence[str]) -> None:
+    """Write an error to stdout for who asked for JSON; a stdout that fails does not hide it."""
+    if wants_json(words):
+        with suppress(StateUnusable):
+            write_out(error_document(error))
 
 
 def _confess(error: BaseException, words: Sequence[str]) -> int:

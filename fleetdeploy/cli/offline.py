@@ -10,6 +10,7 @@ from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.validated import Validated, render_validated
 from fleetdeploy.cli.schemas import SCHEMAS
+from fleetdeploy.cli.streams import write_out
 from fleetdeploy.core.targets import resolve
 from fleetdeploy.errors import ExitCode
 from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
@@ -51,8 +52,7 @@ def _validated(loaded: LoadedManifest) -> Validated:
 def schema_command(name: str | None) -> ExitCode:
     """Print the JSON Schema of a file or an output; without a name, list what there is."""
     if name is None:
-        for known in sorted(SCHEMAS):
-            click.echo(known)
+        write_out("\n".join(sorted(SCHEMAS)))
     else:
-        click.echo(json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False))
+        write_out(json.dumps(SCHEMAS[name](), indent=2, ensure_ascii=False))
     return ExitCode.OK

@@ -1,6 +1,7 @@
 """The flags that commands share, and the desk that they are read into."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
@@ -135,8 +136,19 @@ def style_of_stderr(words: Sequence[str]) -> Style:
 
 def wants_json(words: Sequence[str]) -> bool:
     """Whether the command line asks for JSON, also where it was not read to its end."""
-    joined = " ".join(words)
-    return any(flag in joined for flag in ("-o json", "-ojson", "--output json", "--output=json"))
+    asked = False
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        if word == "--":
+            break
+        if short := _OUTPUT.fullmatch(word):
+            asked = (short[1] or following) == Output.JSON
+        elif word == "--output" or word.startswith("--output="):
+            asked = (word.partition("=")[2] or following) == Output.JSON
+    return asked
+
+
+_OUTPUT = re.compile(r"-[qv]*o(.*)")
+"""The short flag, alone or behind others that take no value, with or without its own."""
 
 
 class DurationType(click.ParamType[float]):
@@ -190,6 +202,12 @@ def lasting(command: Callable[P, R]) -> Callable[P, R]:
 def selection(only: Iterable[str], exclude: Iterable[str]) -> Selection:
     """Read selectors, `@FILE`s included; raises `UsageInvalid`."""
     return Selection.parse(_expanded(only), _expanded(exclude))
+
+
+def choosing(only: Iterable[str], exclude: Iterable[str]) -> tuple[str, ...]:
+    """Return the flags that choose the same apps again."""
+    flags = (("--only", only), ("--exclude", exclude))
+    return tuple(word for flag, texts in flags for text in texts for word in (flag, text))
 
 
 def _expanded(texts: Iterable[str]) -> list[str]:

@@ -66,6 +66,15 @@ def this_holder() -> Holder:
     return Holder(socket.gethostname(), os.getpid(), who(), SystemClock().now())
 
 
+def heeded() -> list[signal.Signals]:
+    """Return the signals that end a command: not the end of the terminal under `nohup`."""
+    return [
+        number
+        for number in STOP_SIGNALS
+        if number is not signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN
+    ]
+
+
 class Interrupts:
     """Turns signals into an orderly end: the first asks, the second leaves at once.
 
@@ -92,7 +101,7 @@ class Interrupts:
 
     async def watch(self) -> None:
         """Wait for signals until cancelled."""
-        with anyio.open_signal_receiver(*STOP_SIGNALS) as received:
+        with anyio.open_signal_receiver(*heeded()) as received:
             async for number in received:
                 if self.exit_code is not None:
                     os._exit(self.exit_code)
