@@ -204,12 +204,6 @@ def selection(only: Iterable[str], exclude: Iterable[str]) -> Selection:
     return Selection.parse(_expanded(only), _expanded(exclude))
 
 
-def choosing(only: Iterable[str], exclude: Iterable[str]) -> tuple[str, ...]:
-    """Return the flags that choose the same apps again."""
-    flags = (("--only", only), ("--exclude", exclude))
-    return tuple(word for flag, texts in flags for text in texts for word in (flag, text))
-
-
 def _expanded(texts: Iterable[str]) -> list[str]:
     found: list[str] = []
     for text in texts:

@@ -32,7 +32,7 @@ from fleetdeploy.core.way_back import way_back_notes
 from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.run import Looks
 from fleetdeploy.engine.survey import Survey, survey
-from fleetdeploy.errors import FleetError, FleetRefused, PlanMismatch
+from fleetdeploy.errors import FleetError, FleetRefused, PlanMismatch, UsageInvalid
 from fleetdeploy.model import Package, Phase, Until
 from fleetdeploy.storage.archive import Before, every_run, look_back
 from fleetdeploy.storage.manifest_file import LoadedManifest, load_manifest
@@ -287,9 +287,12 @@ def _with_soaks(target: Target, before: Before, now: datetime) -> Target:
 
 
 def reference_of(loaded: LoadedManifest) -> ManifestRef:
-    return ManifestRef(
-        name=loaded.manifest.name, path=str(loaded.path.absolute()), digest=loaded.digest
-    )
+    path = str(loaded.path.absolute())
+    if path != path.encode("utf-8", "replace").decode("utf-8"):
+        raise UsageInvalid(
+            f"a plan cannot name {path!r}: it is not UTF-8 text", hint="rename the manifest"
+        )
+    return ManifestRef(name=loaded.manifest.name, path=path, digest=loaded.digest)
 
 
 def _rules(manifest: Manifest, apps: int) -> RunRules:

@@ -207,8 +207,13 @@ async def _resume(desk: Desk, run_id: str | None, manner: Manner) -> Ending:
         return await _already_finished(desk, recorded, manner)
     if named_and_paused and not recorded.alive:
         check_halt(recorded.run, recorded.state, manner)
-        recorded.run.orders.append(make_order(OrderKind.LIFT, ""))
-    act = partial(go_on, recorded=recorded, manner=manner)
+
+    async def act(rig: Rig) -> Ending:
+        if named_and_paused and not recorded.alive:
+            # Only now: what could not even begin leaves the run paused, as `status` says.
+            recorded.run.orders.append(make_order(OrderKind.LIFT, ""))
+        return await go_on(rig, recorded, manner)
+
     began = anyio.current_time()
     ending = await in_rig_that_hears(desk, recorded.plan.rules, manner, act)
     return await followed_up(desk, ending, manner.after(anyio.current_time() - began))

@@ -215,3 +215,30 @@ def test_a_wave_is_approved_from_another_process(tmp_path: Path) -> None:
     assert approved.code == 0, approved.err
     assert "wave first of run night: approved" in approved.out
     assert result.code == 0, result.err
+
+
+def test_a_reason_in_another_encoding_does_not_keep_a_halt_back(tmp_path: Path) -> None:
+    gbk = os.fsdecode("模板错了".encode("gbk"))
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}, apps=1) as stage:
+        waiting(stage)
+        stage.fresh = True
+        halted = stage.run("halt", "night", "--reason", gbk)
+        overridden = stage.run("resume", "night", "--no-wait", "--override-halt", gbk)
+        unknown = stage.run("approve", "night", "w" * 300)
+    assert halted.code == 0, halted.err
+    assert overridden.code == 5, overridden.err
+    assert unknown.code == 2, unknown.err
+    assert_calm(unknown)
+
+
+def test_a_resume_that_cannot_begin_leaves_the_run_paused(tmp_path: Path) -> None:
+    with open_stage(tmp_path, {"behaviour": SLOW_AUDITS}, apps=1) as stage:
+        waiting(stage)
+        stage.run("pause", "night")
+        refused = stage.run("resume", "night", "--no-wait", TOKENS_FILE=str(tmp_path / "none"))
+        unnamed = stage.run("resume", "--no-wait")
+        named = stage.run("resume", "night", "--no-wait")
+    assert refused.code == 2, refused.err
+    assert "was paused by" in unnamed.err
+    assert named.code == 5, named.err
+    assert "was paused by" not in named.err

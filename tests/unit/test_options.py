@@ -2,7 +2,7 @@
 
 import pytest
 
-from fleetdeploy.cli.options import choosing, wants_json
+from fleetdeploy.cli.options import wants_json
 
 
 @pytest.mark.parametrize(
@@ -29,7 +29,3 @@ def test_json_is_asked_for_by_the_last_word_about_it(words: str, wanted: bool) -
 
 def test_a_reason_that_speaks_of_json_asks_for_nothing() -> None:
     assert not wants_json(["halt", "r1", "--reason", "somebody typed -o json"])
-
-
-def test_apps_are_chosen_again_as_they_were() -> None:
-    assert choosing(["a", "@b"], ["c=d"]) == ("--only", "a", "--only", "@b", "--exclude", "c=d")
