@@ -122,7 +122,8 @@ async def _go_on(desk: Desk, rollback: TakenBack) -> None:
 
 async def _roll_back(desk: Desk, recorded: Recorded, app_ids: tuple[str, ...]) -> None:
     """Do what `fleetdeploy rollback RUN --only APPS --yes` does."""
-    errand = errand_of(desk.state_dir, RunKind.ROLLBACK, recorded, app_ids)
+    flags = Selection.parse(app_ids, ()).flags(app_ids)
+    errand = errand_of(desk.state_dir, RunKind.ROLLBACK, recorded, app_ids, chosen=flags)
     wave = recorded.state.waves_opened[-1]
     desk.say(
         f"run {recorded.run.run_id} halted in wave {wave}, which goes back by itself: "

@@ -22,6 +22,7 @@ from fleetdeploy.cli.rig import Ending, in_rig, planned_wish, run_planned, told
 from fleetdeploy.cli.running import Manner
 from fleetdeploy.cli.streams import write_error
 from fleetdeploy.core.aftermath import once_withdrawn
+from fleetdeploy.core.next_steps import start_command
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.errors import ExitCode, PlanMismatch, UsageInvalid
@@ -154,12 +155,14 @@ def _told(review: Review, desk: Desk, output: Output) -> str:
     """Tell both plans; the second is a forecast."""
     verbose = desk.verbosity > 0
     plan, then = review.planned.plan, review.then
-    first = render_plan(plan, output, desk.style, verbose=verbose)
     if then is None:
-        return first
+        return render_plan(plan, output, desk.style, verbose=verbose)
     if output is Output.JSON:
         return document(Resubmission(withdrawal=plan, rollout=then))
-    second = render_plan(then, output, desk.style, verbose=verbose)
+    # One command does both, and is told once, at the end.
+    first = render_plan(plan, output, desk.style, verbose=verbose, following="")
+    both = start_command(plan)
+    second = render_plan(then, output, desk.style, verbose=verbose, following=both)
     return f"{first}\n\n{FORECAST}\n\n{second}"
 
 
@@ -194,7 +197,8 @@ def _errand(desk: Desk, kind: RunKind, request: Request, loaded: LoadedManifest 
             hint="name the rollout; fleetdeploy history lists the runs",
         )
     chosen = _chosen(recorded, request.chosen)
-    errand = errand_of(desk.state_dir, kind, recorded, chosen, request.run_id)
+    flags = request.chosen.flags(sorted(chosen))
+    errand = errand_of(desk.state_dir, kind, recorded, chosen, request.run_id, flags)
     return replace(errand, resubmit=reference_of(loaded)) if loaded else errand
 
 

@@ -1,11 +1,10 @@
 """The flags that commands share, and the desk that they are read into."""
 
-import os
 import re
 import sys
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec, TypeVar
@@ -13,7 +12,7 @@ from typing import ParamSpec, TypeVar
 import click
 
 from fleetdeploy.cli.render.safe import safe_lines
-from fleetdeploy.cli.render.style import Output, Style
+from fleetdeploy.cli.render.style import Output, Style, colours_refused
 from fleetdeploy.cli.settings import Settings, load_settings
 from fleetdeploy.cli.streams import write_error, write_out
 from fleetdeploy.core.durations import parse_duration
@@ -110,9 +109,9 @@ def common(*, markdown: bool = False) -> Callable[[Callable[..., R]], Callable[.
         ) -> R:
             desk = Desk(
                 output=Output(output),
-                style=style_of_stdout(no_color=no_color),
+                style=Style.for_stdout(no_color=no_color),
                 verbosity=-1 if quiet else verbose,
-                no_color=no_color or "NO_COLOR" in os.environ,
+                no_color=no_color or colours_refused(),
                 overrides={"state_dir": state_dir} if state_dir else {},
             )
             return command(desk, **others)
@@ -122,15 +121,9 @@ def common(*, markdown: bool = False) -> Callable[[Callable[..., R]], Callable[.
     return decorate
 
 
-def style_of_stdout(*, no_color: bool) -> Style:
-    """Choose colours and bars: for a terminal only, and not where NO_COLOR is set."""
-    terminal = sys.stdout.isatty()
-    return Style(colour=terminal and not no_color and "NO_COLOR" not in os.environ, bars=terminal)
-
-
 def style_of_stderr(words: Sequence[str]) -> Style:
     """Choose colours for errors, before or after the flags could be read."""
-    plain = "--no-color" in words or "NO_COLOR" in os.environ or not sys.stderr.isatty()
+    plain = "--no-color" in words or colours_refused() or not sys.stderr.isatty()
     return Style(colour=not plain)
 
 
@@ -201,7 +194,15 @@ def lasting(command: Callable[P, R]) -> Callable[P, R]:
 
 def selection(only: Iterable[str], exclude: Iterable[str]) -> Selection:
     """Read selectors, `@FILE`s included; raises `UsageInvalid`."""
-    return Selection.parse(_expanded(only), _expanded(exclude))
+    only, exclude = tuple(only), tuple(exclude)
+    typed = [word for text in only for word in ("--only", _typed(text))]
+    typed += [word for text in exclude for word in ("--exclude", _typed(text))]
+    return replace(Selection.parse(_expanded(only), _expanded(exclude)), typed=tuple(typed))
+
+
+def _typed(text: str) -> str:
+    """Return a selector as it can be given again, from any directory."""
+    return f"@{Path(text[1:]).absolute()}" if text.startswith("@") else text
 
 
 def _expanded(texts: Iterable[str]) -> list[str]:

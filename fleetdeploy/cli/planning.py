@@ -45,7 +45,7 @@ class Wish:
     """What is to be planned: resolved, selected, not yet compared with the platform.
 
     `rollout` is the id of the rollout that it is a part of, empty for none; `named` are the apps
-    that were asked for by their id.
+    that were asked for by their id, `chosen` the flags that chose all of them.
     """
 
     run_id: str
@@ -56,6 +56,7 @@ class Wish:
     created_at: datetime
     rollout: str = ""
     named: frozenset[str] = frozenset()
+    chosen: tuple[str, ...] = ()
 
     @property
     def limits(self) -> PaceLimits:
@@ -124,6 +125,7 @@ def wish_of(
         created_at=now,
         rollout=_rollout(loaded.manifest),
         named=selection.named,
+        chosen=selection.flags([target.app_id for target in chosen]),
     )
 
 
@@ -137,6 +139,7 @@ def wish_again(plan: Plan) -> Wish:
         targets=plan.targets(),
         created_at=plan.created_at,
         rollout=plan.so_far.rollout if plan.so_far else "",
+        chosen=plan.chosen or (),
     )
 
 
@@ -189,6 +192,7 @@ async def make_plan(
             *await _notes(wish, link, settings),
         ),
         so_far=before.so_far.without(admission.set_aside) if wish.rollout else None,
+        chosen=wish.chosen or None,
     )
     waves = tuple(wave.name for wave in plan.course().waves)
     plan = seal(plan.model_copy(update={"waves": waves}))

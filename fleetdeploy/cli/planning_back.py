@@ -45,8 +45,12 @@ def errand_of(
     recorded: Recorded,
     app_ids: Iterable[str],
     run_id: str | None = None,
+    chosen: tuple[str, ...] = (),
 ) -> Errand:
-    """Say what of a rollout is to be taken back from these apps. Raises `UsageInvalid`."""
+    """Say what of a rollout is to be taken back from these apps. Raises `UsageInvalid`.
+
+    `chosen` are the flags that chose them.
+    """
     plan = recorded.plan
     now = SystemClock().now()
     run_id = run_id or new_run_id(now, Random())  # noqa: S311 - an id, not a secret
@@ -59,6 +63,7 @@ def errand_of(
         rules=plan.rules,
         targets=found.targets,
         created_at=now,
+        chosen=chosen,
     )
     return Errand(kind, recorded.run.run_id, wish, found.others)
 
@@ -91,6 +96,7 @@ async def _make_plan(rig: Rig, errand: Errand) -> Planned:
         waves=(),
         apps=apps,
         notes=left_alone(kind, errand.of_run, alone, errand.others),
+        chosen=wish.chosen or None,
     )
     waves = tuple(wave.name for wave in plan.course().waves)
     plan = seal(plan.model_copy(update={"waves": waves}))

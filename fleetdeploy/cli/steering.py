@@ -10,12 +10,11 @@ from typing import Final, ParamSpec, TypeVar
 import anyio
 import click
 
+from fleetdeploy.cli.afterwards import status_of
 from fleetdeploy.cli.options import Desk, common
 from fleetdeploy.cli.ordering import Fate, Post, make_order
-from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.cli.render.steered import Steered, render_steered
-from fleetdeploy.core.next_steps import next_command
 from fleetdeploy.core.orders import (
     Moot,
     Order,
@@ -25,7 +24,6 @@ from fleetdeploy.core.orders import (
     pending,
     waiting_wave,
 )
-from fleetdeploy.core.summary import describe_state, summarise
 from fleetdeploy.errors import ExitCode, UsageInvalid
 from fleetdeploy.storage.archive import Recorded, read_run
 
@@ -94,15 +92,15 @@ async def _given(desk: Desk, recorded: Recorded, order: Order) -> Steered:
     moot = _moot(recorded, order)
     # What is ordered already and not taken in yet may end what holds now, like a pause.
     if moot is not None and not pending(recorded.run.orders.read().orders, recorded.state):
-        return _told(recorded, order, "already", moot.why)
+        return _told(desk, recorded, order, "already", moot.why)
     fate = await Post(desk.state_dir, recorded, desk.say).give(order)
     recorded = read_run(recorded.run)
     if order.id in recorded.state.orders:
-        return _told(recorded, order, "taken", _TAKEN[order.kind])
+        return _told(desk, recorded, order, "taken", _TAKEN[order.kind])
     moot = _moot(recorded, order) if fate is Fate.JUDGED else None
     if moot is not None:
-        return _told(recorded, order, "already", moot.why)
-    return _told(recorded, order, "handed_over", HANDED_OVER)
+        return _told(desk, recorded, order, "already", moot.why)
+    return _told(desk, recorded, order, "handed_over", HANDED_OVER)
 
 
 def _moot(recorded: Recorded, order: Order) -> Moot | None:
@@ -133,17 +131,17 @@ _TAKEN: Final = {
 }
 
 
-def _told(recorded: Recorded, order: Order, result: str, message: str) -> Steered:
-    plan, state = recorded.plan, recorded.state
+def _told(desk: Desk, recorded: Recorded, order: Order, result: str, message: str) -> Steered:
+    status = status_of(desk.state_dir, recorded)
     return Steered.model_validate(
         {
-            "run_id": plan.run_id,
+            "run_id": status.run_id,
             "order": order.kind,
             "wave": order.wave,
             "result": result,
             "message": message,
-            "state": describe_state(state, alive=recorded.alive),
-            "next": next_command(plan, state, alive=recorded.alive),
+            "state": status.state,
+            "next": status.next,
         }
     )
 
@@ -158,5 +156,4 @@ async def lift_pause(desk: Desk, recorded: Recorded) -> str:
     steered = await _given(desk, recorded, make_order(OrderKind.LIFT, ""))
     desk.say(f"run {recorded.run.run_id}: {steered.message}")
     recorded = read_run(recorded.run)
-    status = summarise(recorded.plan, recorded.state, alive=recorded.alive, now=SystemClock().now())
-    return render_status(status, desk.output, desk.style)
+    return render_status(status_of(desk.state_dir, recorded), desk.output, desk.style)

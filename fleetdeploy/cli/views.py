@@ -6,14 +6,13 @@ import click
 
 from fleetdeploy.cli.afterwards import status_of
 from fleetdeploy.cli.options import Desk, common, selecting, selection
-from fleetdeploy.cli.process import SystemClock
 from fleetdeploy.cli.render.explain import render_explain
 from fleetdeploy.cli.render.history import HistoryRow, history_row, render_history
 from fleetdeploy.cli.render.report import first_steps, render_report
 from fleetdeploy.cli.render.status import render_status
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.selection import Selectable, Selection
-from fleetdeploy.core.summary import Status, group_causes, group_waits, summarise
+from fleetdeploy.core.summary import Status, group_causes, group_waits
 from fleetdeploy.errors import ExitCode, FleetError, UsageInvalid
 from fleetdeploy.storage.archive import Recorded, every_run, latest, read_run
 
@@ -29,7 +28,8 @@ def status_command(
     recorded = _recorded(desk, run)
     whole = status_of(desk.state_dir, recorded)
     status = _chosen(whole, recorded.plan, selection(only, exclude))
-    desk.print(render_status(status, desk.output, desk.style))
+    apps_of_run = len(recorded.plan.apps)
+    desk.print(render_status(status, desk.output, desk.style, apps_of_run=apps_of_run))
     return ExitCode.OK
 
 
@@ -53,7 +53,7 @@ def report_command(
 @common(markdown=True)
 def history_command(desk: Desk) -> ExitCode:
     """List all runs, the newest first."""
-    rows = [_row(run_id, recorded) for run_id, recorded in every_run(desk.state_dir)]
+    rows = [_row(desk, run_id, recorded) for run_id, recorded in every_run(desk.state_dir)]
     desk.print(render_history(rows, desk.output, desk.style))
     return ExitCode.OK
 
@@ -86,15 +86,10 @@ def _recorded(desk: Desk, run_id: str | None) -> Recorded:
     return read_run(desk.state_dir.run(run_id)) if run_id else latest(desk.state_dir)
 
 
-def _summary(recorded: Recorded) -> Status:
-    now = SystemClock().now()
-    return summarise(recorded.plan, recorded.state, alive=recorded.alive, now=now)
-
-
-def _row(run_id: str, recorded: Recorded | FleetError) -> HistoryRow:
+def _row(desk: Desk, run_id: str, recorded: Recorded | FleetError) -> HistoryRow:
     if isinstance(recorded, FleetError):
         return HistoryRow(run_id=run_id, state=f"unreadable: {recorded.message}")
-    return history_row(_summary(recorded))
+    return history_row(status_of(desk.state_dir, recorded))
 
 
 def _chosen(status: Status, plan: Plan, chosen: Selection) -> Status:

@@ -8,7 +8,7 @@ from fleetdeploy.core.records import NEED_OVERRIDE, HaltCause, StopReason
 from fleetdeploy.core.replay import SUCCESSES, RunState
 from fleetdeploy.core.set_aside import is_set_aside
 from fleetdeploy.errors import ExitCode
-from fleetdeploy.model import Outcome
+from fleetdeploy.model import Outcome, Until
 
 
 def exit_code_of(state: RunState) -> ExitCode:
@@ -69,7 +69,13 @@ def _no_use_again(plan: Plan, state: RunState) -> bool:
 
 
 def start_command(plan: Plan) -> str:
-    """Return the command that makes a run like this one."""
+    """Return the command that makes a run like this one: of the same apps, and going as far."""
     if plan.of_run is not None:
-        return f"fleetdeploy {plan.run_kind} {plan.of_run}"
-    return f"fleetdeploy run {shlex.quote(plan.manifest.path)}"
+        words = ["fleetdeploy", plan.run_kind, plan.of_run]
+    else:
+        words = ["fleetdeploy", "run", plan.manifest.path]
+    if plan.resubmit is not None:
+        words += ["--and-resubmit", plan.resubmit.path]
+    if plan.until is not Until.RELEASED:
+        words += ["--until", plan.until]
+    return shlex.join([*words, *(plan.chosen or ())])

@@ -189,6 +189,8 @@ class Plan(Value):
     """The manifest that is to be rolled out to what a withdrawal has brought back."""
     so_far: SoFar | None = None
     """What earlier runs of the same rollout left."""
+    chosen: tuple[str, ...] | None = None
+    """The flags that chose the apps, where these are not all: whoever goes on chooses them too."""
     digest: str = ""
 
     @property
@@ -246,7 +248,7 @@ def _digest(plan: Plan) -> str:
     if plan.run_kind is RunKind.ROLLOUT:
         apart.add("undo")
     exclude["apps"] = {"__all__": apart}
-    optional = ("of_run", "resubmit", "so_far")
+    optional = ("of_run", "resubmit", "so_far", "chosen")
     exclude |= {name: True for name in optional if getattr(plan, name) is None}
     covered = plan.model_dump_json(exclude=exclude)
     return hashlib.sha256(covered.encode()).hexdigest()

@@ -106,6 +106,10 @@ def plan_back(
     app = AppState(target.app_id, in_doubt_before=in_doubt_before)
     decision: Decision = decide_back(kind, app, target, Sight(rows), policy)
     first = decision
+    why = first.why
+    if isinstance(first, Confirm) and in_doubt_before:
+        # It looks first; said is what it will do if nothing moves meanwhile.
+        why = decide_back(kind, AppState(target.app_id), target, Sight(rows), Policy()).why
     for _ in range(NOTES_MAX):
         if not isinstance(decision, Note) or (app := advance(app, decision.record)).terminal:
             break
@@ -116,7 +120,7 @@ def plan_back(
         replace(target, undo=replace(target.undo, back_to=_back_to(rows, target.undo))),
         action=_action(kind, target, rows, first, app),
         start=None if app.terminal else _start(kind, decision, app),
-        reason=first.why,
+        reason=why,
         package_id=target.undo.package_id,
         online=OnlineNote(version=live.version, fingerprint=live.fingerprint) if live else None,
         error=app.error,

@@ -4,10 +4,14 @@ A selector is an app id, `label=value`, or `phase=failed`. `@file` is read by th
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from fleetdeploy.errors import UsageInvalid
 from fleetdeploy.model import Phase
+
+FLAGS_MAX: Final = 20
+"""As many ids as a person still copies from a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +60,29 @@ class Selector:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Any of `only` (all apps if empty) and none of `exclude`."""
+    """Any of `only` (all apps if empty) and none of `exclude`.
+
+    `typed` are the flags as they were given.
+    """
 
     only: tuple[Selector, ...] = ()
     exclude: tuple[Selector, ...] = ()
+    typed: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def parse(cls, only: Iterable[str], exclude: Iterable[str]) -> "Selection":
         return cls(tuple(map(Selector.parse, only)), tuple(map(Selector.parse, exclude)))
+
+    def flags(self, chosen: Sequence[str]) -> tuple[str, ...]:
+        """Return the words that choose these apps again; none where they would fill a screen.
+
+        What was typed, unless it speaks of a phase: a run changes that.
+        """
+        if self.everything or (self.typed and not self.needs_phase()):
+            return self.typed
+        if len(chosen) > FLAGS_MAX:
+            return self.typed
+        return tuple(word for app_id in chosen for word in ("--only", app_id))
 
     @property
     def everything(self) -> bool:

@@ -60,7 +60,7 @@ def earlier_step(now: Circumstances, why: str) -> Confirm | None:
     settle_s = now.policy.settle_s
     if not now.app.in_doubt_before or silent_for(now, settle_s, EARLIER_STEP):
         return None
-    return Confirm(settle_s, EARLIER_STEP, f"{why}; but an earlier run died in the middle")
+    return Confirm(settle_s, EARLIER_STEP, f"{why}; but an earlier run was at work on it")
 
 
 def settled(now: Circumstances, why: str) -> Note:

@@ -147,10 +147,6 @@ class Status(Document):
     outages: tuple[OutageNote, ...] = ()
     next: str
 
-    @property
-    def calls_per_app(self) -> float:
-        return sum(self.calls.values()) / max(1, len(self.apps))
-
 
 def summarise(
     plan: Plan,

@@ -94,12 +94,16 @@ def test_a_kill_after_the_halt_is_gone_on_from_by_a_resume(tmp_path: Path, recor
     with open_stage(tmp_path, SCENARIO, apps=4) as stage:
         killed_halted(stage, records=records)
         status = stage.run("status", "out", "-o", "json").document()
+        listed = stage.run("history", "-o", "json").document()["runs"]
+        steered = stage.run("halt", "out", "-o", "json").document()
         resumed = stage.run("resume", "out")
         settled = stage.run("status", "out", "-o", "json").document()
         effects = stage.platform.effects()
         rollbacks = set(stage.run_ids()) - {"out"}
         stage.platform.check_lawful()
-    assert status["next"] == "fleetdeploy resume out"
+    assert status["next"] == steered["next"] == "fleetdeploy resume out"
+    assert isinstance(listed, list)
+    assert listed[-1]["next"] == status["next"]
     assert resumed.code == 4, resumed.err
     assert "its automatic rollback was not finished" in resumed.err
     assert "--override-halt" in resumed.err

@@ -35,6 +35,24 @@ def test_apps_are_chosen_by_id_label_and_file(tmp_path: Path) -> None:
     assert chosen == [expected for _, expected in CHOICES]
 
 
+def test_what_is_to_be_typed_next_is_about_the_apps_that_were_chosen(tmp_path: Path) -> None:
+    scenario = {"behaviour": SLOW_AUDITS, "apps": {SECOND: {"name_approved": False}}}
+    with open_stage(tmp_path, scenario) as stage:
+        manifest = stage.manifest()
+        where = ("--until", "approved", "--only", SECOND, "--only", "place=other")
+        plan = stage.run("plan", manifest, *where)
+        ran = stage.run("run", manifest, "--no-wait", "--only", "phase=queued", "--only", SECOND)
+        told = stage.several(
+            ("report", "--only", SECOND), ("report", "--exclude", SECOND, "-o", "json")
+        )
+        back = stage.run("withdraw", stage.run_id(), "--dry-run", "--only", SECOND)
+    command = f"next: fleetdeploy run {tmp_path / manifest} "
+    assert plan.out.splitlines()[-1] == command + " ".join(where)
+    assert ran.out.splitlines()[-1] == f"{command}--only {SECOND}"
+    assert [result.code for result in told] == [0, 2]
+    assert back.code == 0, back.err
+
+
 def test_what_failed_is_run_again_by_its_phase(tmp_path: Path) -> None:
     with open_stage(tmp_path, {"apps": {SECOND: {"name_approved": False}}}) as stage:
         manifest = stage.manifest()

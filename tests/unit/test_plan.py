@@ -456,7 +456,7 @@ def test_a_plan_that_was_saved_before_there_were_causes_and_windows_is_still_who
             assert app.pop(name) is None
         assert app.pop("priority") == 0
         assert app.pop("soaking") == []
-    later = ("digest", "notes", "of_run", "resubmit", "so_far")
+    later = ("digest", "notes", "of_run", "resubmit", "so_far", "chosen")
     covered = {key: value for key, value in document.items() if key not in later}
     text = json.dumps(covered, ensure_ascii=False, separators=(",", ":"))
     assert document["digest"] == hashlib.sha256(text.encode()).hexdigest()

@@ -9,7 +9,7 @@ from fleetdeploy.cli.render.style import Output, Style
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.lifecycle import Event
 from fleetdeploy.core.next_steps import next_command
-from fleetdeploy.core.plan import Action, Plan, PlannedApp, check_digest, seal
+from fleetdeploy.core.plan import Action, ManifestRef, Plan, PlannedApp, check_digest, seal
 from fleetdeploy.core.plan_back import (
     left_alone,
     plan_back,
@@ -247,6 +247,18 @@ def test_the_same_command_is_named_again_where_it_may_help(end: Event, command: 
     state = run_of(BACK, end)
     state.apply(entries_of([header(), RunFinished()])[-1])
     assert next_command(plan, state, alive=False) == command
+
+
+def test_the_same_command_names_the_same_apps_and_what_follows() -> None:
+    then = ManifestRef(name="m", path="mended.yaml", digest="d")
+    plan = plan_of(AWAY, planned(AWAY, make_row(4)), chosen=("--only", APP), resubmit=then)
+    command = f"fleetdeploy withdraw r0 --and-resubmit mended.yaml --only {APP}"
+    assert next_command(plan, RunState.new([APP]), alive=False) == command
+
+
+def test_that_an_earlier_run_was_at_work_on_an_app_is_said_once() -> None:
+    app = planned(AWAY, make_row(4), doubted=True)
+    assert (app.reason, app.in_doubt_before) == (planned(AWAY, make_row(4)).reason, True)
 
 
 def test_an_app_that_was_left_alone_is_no_cause() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fleetdeploy.cli.render.layout import columns, some
 from fleetdeploy.cli.render.safe import code, display_width, fit, pad, safe, safe_markdown
-from fleetdeploy.cli.render.style import ANSI, PLAIN, Style, Tone
+from fleetdeploy.cli.render.style import ANSI, PLAIN, Style, Tone, colours_refused
 from fleetdeploy.cli.render.times import between, day_of, moment, span, time_of_day
 from tests.builders import HOSTILE
 
@@ -153,6 +153,27 @@ def test_a_stdout_that_is_no_terminal_has_neither_colours_nor_bars(
 ) -> None:
     assert capsys.readouterr().out == ""
     assert Style.for_stdout(no_color=False) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, False),
+        ({"NO_COLOR": ""}, False),
+        ({"NO_COLOR": "1"}, True),
+        ({"TERM": "dumb"}, True),
+        ({"TERM": "xterm"}, False),
+    ],
+)
+def test_the_environment_may_refuse_colours(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, str], *, refused: bool
+) -> None:
+    """An empty `NO_COLOR` is none: no-color.org."""
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    assert colours_refused() == refused
 
 
 def test_the_hostile_sample_is_hostile() -> None:

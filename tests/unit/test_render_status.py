@@ -24,7 +24,7 @@ from fleetdeploy.core.records import (
     StopReason,
 )
 from fleetdeploy.core.summary import SoakNote, Status, summarise
-from fleetdeploy.model import Service
+from fleetdeploy.model import Phase, Service
 from tests.builders import (
     NOTE,
     START,
@@ -75,6 +75,37 @@ started 2026-11-24 11:07:00 CST, took 16m 00s
 def test_status_groups_failures_by_cause_and_ends_in_the_next_command() -> None:
     expected = f"{STATUS_TEXT}\nnext: fleetdeploy run shop.yaml"
     assert render_status(finished(), Output.TEXT, STYLE) == expected
+
+
+def some_of_them() -> Status:
+    """Return what `--only 33` leaves of it."""
+    whole = finished()
+    apps = tuple(app for app in whole.apps if app.app_id == "33")
+    return whole.model_copy(update={"apps": apps, "counts": {Phase.BLOCKED: 1}})
+
+
+CALLS_OF_ALL = "17 calls to the platform for all 3 apps of the run, 5.7 per app"
+
+
+@pytest.mark.parametrize("output", [Output.TEXT, Output.MARKDOWN])
+def test_calls_are_those_of_the_whole_run_also_where_some_apps_are_told(output: Output) -> None:
+    told = render_status(some_of_them(), output, STYLE, apps_of_run=3)
+    assert CALLS_OF_ALL in told.splitlines()
+
+
+@pytest.mark.parametrize("output", [Output.TEXT, Output.MARKDOWN])
+def test_a_report_may_be_of_some_apps(output: Output) -> None:
+    told = render_report(some_of_them(), small_plan(), output, STYLE)
+    assert CALLS_OF_ALL in told.splitlines()
+    assert "火锅店" not in told
+
+
+def test_a_report_of_some_apps_is_a_document_like_any() -> None:
+    told = render_report(some_of_them(), small_plan(), Output.JSON, STYLE)
+    report = Report.model_validate_json(told)
+    assert [row.app_id for row in report.apps] == ["33"]
+    assert (report.totals.apps, report.totals.calls) == (1, 17)
+    assert report.totals.calls_per_app == 5.667
 
 
 def test_status_of_a_halted_run_says_why_and_what_to_do() -> None:
@@ -169,7 +200,7 @@ def test_report_adds_every_app_and_the_totals() -> None:
     ]  # fmt: skip
     assert first == (
         "1    火锅店         released  10.30.0.3  58210    "
-        "2026-11-24 11:08:00 CST  2026-11-24 11:16:00 CST  nothing is online yet"
+        "2026-11-24 11:08:00 CST  2026-11-24 11:16:00 CST  planned: nothing is online yet"
     )
     assert totals == (
         "totals\n"

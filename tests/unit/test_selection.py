@@ -1,7 +1,10 @@
 """Which apps `--only` and `--exclude` mean, and what is refused instead of shrinking a fleet."""
 
+from pathlib import Path
+
 import pytest
 
+from fleetdeploy.cli.options import selection
 from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.errors import UsageInvalid
 from fleetdeploy.model import Phase
@@ -65,3 +68,31 @@ def test_phases_are_asked_for_only_where_they_are_named() -> None:
 
 def test_apps_that_are_asked_for_by_id_are_told_from_those_that_only_fit() -> None:
     assert Selection.parse(["1", "tier=gold", "phase=failed"], ["2"]).named == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("only", "chosen", "flags"),
+    [
+        ([], ["1", "2"], ()),
+        (["2", "1"], ["1", "2"], ("--only", "1", "--only", "2")),
+        (["phase=failed"], ["1"], ("--only", "1")),
+        ([str(n) for n in range(30)], [str(n) for n in range(30)], ()),
+    ],
+)
+def test_the_same_apps_can_be_chosen_again(
+    only: list[str], chosen: list[str], flags: tuple[str, ...]
+) -> None:
+    """Also where their phase has changed meanwhile; thirty ids are nothing to type."""
+    assert Selection.parse(only, []).flags(chosen) == flags
+
+
+def test_flags_are_given_again_as_they_were_typed_where_they_still_mean_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("ids").write_text("1\n2\n")
+    typed = ("--only", f"@{tmp_path}/ids", "--exclude", "tier=gold")
+    assert selection(["@ids"], ["tier=gold"]).flags(["1"]) == typed
+    assert selection(["phase=failed"], []).flags(["1"]) == ("--only", "1")
+    many = [str(number) for number in range(30)]
+    assert selection(["phase=failed"], []).flags(many) == ("--only", "phase=failed")

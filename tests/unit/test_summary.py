@@ -126,10 +126,9 @@ def test_a_status_is_one_json_document_with_its_version() -> None:
     }  # fmt: skip
 
 
-def test_calls_are_told_and_divided_by_the_apps() -> None:
+def test_calls_are_told_by_endpoint() -> None:
     status = told(RunStopped(reason=StopReason.NO_WAIT, calls={"upload": 2, "packages": 4}))
     assert list(status.calls.items()) == [("packages", 4), ("upload", 2)]
-    assert status.calls_per_app == 1.5
 
 
 RESUMED = RunResumed(until=Until.RELEASED, writer=WRITER)
@@ -217,6 +216,16 @@ def test_the_next_command_can_be_pasted_into_a_shell() -> None:
     state = state_of(ended("1", Outcome.FAILED), RunFinished(), apps=["1"])
     command = next_command(plan, state, alive=False)
     assert shlex.split(command) == ["fleetdeploy", "run", "my fleet/it's.yaml"]
+
+
+def test_the_next_command_reaches_no_further_than_the_run_did() -> None:
+    chosen = ("--only", "ring=first one", "--exclude", "7")
+    plan = make_plan(make_planned("1"))
+    some = plan.model_copy(update={"chosen": chosen, "until": Until.APPROVED})
+    state = state_of(ended("1", Outcome.FAILED), RunFinished(), apps=["1"])
+    assert next_command(some, state, alive=False) == (
+        "fleetdeploy run manifest.yaml --until approved --only 'ring=first one' --exclude 7"
+    )
 
 
 def test_a_released_app_is_told_as_released() -> None:

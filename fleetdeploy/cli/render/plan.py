@@ -91,19 +91,27 @@ class _Row:
 
 
 def render_plan(
-    plan: Plan, output: Output, style: Style, *, verbose: bool = False, saved: str = ""
+    plan: Plan,
+    output: Output,
+    style: Style,
+    *,
+    verbose: bool = False,
+    saved: str = "",
+    following: str | None = None,
 ) -> str:
     """Tell a plan; `saved` is the file that it was written to, if any.
 
-    A large fleet is grouped by reason unless `verbose`.
+    A large fleet is grouped by reason unless `verbose`. `following` is what to type instead of the
+    plan's own command, and nothing where it is empty.
     """
+    command = _command(plan, saved) if following is None else following
     match output:
         case Output.JSON:
             return document(plan)
         case Output.MARKDOWN:
-            return _markdown(plan, _rows(plan, verbose=verbose), style, saved)
+            return _markdown(plan, _rows(plan, verbose=verbose), style, command)
         case Output.TEXT:
-            return _text(plan, _rows(plan, verbose=verbose), style, saved)
+            return _text(plan, _rows(plan, verbose=verbose), style, command)
 
 
 def _rows(plan: Plan, *, verbose: bool) -> list[_Row]:
@@ -140,7 +148,7 @@ def why(app: PlannedApp) -> str:
     return "; ".join(parts)
 
 
-def _text(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
+def _text(plan: Plan, rows: Sequence[_Row], style: Style, command: str) -> str:
     facts = columns([[label, safe(fact)] for label, fact in _facts(plan, style)])
     return paragraphs(
         facts,
@@ -148,7 +156,7 @@ def _text(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
         _lines(plan, rows, style),
         _unknowns(plan),
         _notes(plan, style),
-        _next(plan, style, saved),
+        _next(plan, style, command),
     )
 
 
@@ -312,9 +320,7 @@ def _markdown_note(note: PlanNote) -> str:
 def _command(plan: Plan, saved: str) -> str:
     if saved:
         return f"fleetdeploy run --plan {shlex.quote(safe(saved))}"
-    if plan.of_run is not None:
-        return safe(start_command(plan))
-    return f"fleetdeploy run {shlex.quote(safe(plan.manifest.path))}"
+    return safe(start_command(plan))
 
 
 _NOTHING_TO_DO: Final = {
@@ -324,13 +330,19 @@ _NOTHING_TO_DO: Final = {
 }
 
 
-def _next(plan: Plan, style: Style, saved: str) -> str:
+def _next(plan: Plan, style: Style, command: str) -> str:
     if not plan.has_changes:
         return _NOTHING_TO_DO[plan.run_kind]
-    return next_line(_command(plan, saved), style)
+    return next_line(command, style) if command else ""
 
 
-def _markdown(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str:
+def _markdown_next(plan: Plan, command: str) -> str:
+    if not plan.has_changes:
+        return "Nothing to do."
+    return next_markdown(command) if command else ""
+
+
+def _markdown(plan: Plan, rows: Sequence[_Row], style: Style, command: str) -> str:
     facts = [(label, safe_markdown(fact)) for label, fact in _facts(plan, style)]
     unknown = [
         f"{safe_markdown(what)} ({count_of(len(ids), 'app')}: {code_ids(ids)})"
@@ -343,7 +355,7 @@ def _markdown(plan: Plan, rows: Sequence[_Row], style: Style, saved: str) -> str
         _markdown_rows(rows),
         "## Not known\n\n" + bullets(unknown) if unknown else "",
         "## Warnings\n\n" + bullets(map(_markdown_note, plan.notes)) if plan.notes else "",
-        next_markdown(_command(plan, saved)) if plan.has_changes else "Nothing to do.",
+        _markdown_next(plan, command),
     )
 
 

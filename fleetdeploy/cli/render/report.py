@@ -17,7 +17,7 @@ from fleetdeploy.cli.render.layout import (
     words,
 )
 from fleetdeploy.cli.render.safe import code, safe, safe_markdown
-from fleetdeploy.cli.render.status import TONES, markdown_parts, text_parts
+from fleetdeploy.cli.render.status import TONES, markdown_parts, per_app, text_parts
 from fleetdeploy.cli.render.style import Output, Style, Tone
 from fleetdeploy.cli.render.times import between, moment, span
 from fleetdeploy.core.plan import Action, Plan, PlannedApp
@@ -50,7 +50,10 @@ class ReportRow(Document):
 
 
 class Totals(Document):
-    """What the run cost; `duration_s` is None while it is not finished."""
+    """What the run cost; `duration_s` is None while it is not finished.
+
+    `apps` are those that are told; the calls, also per app, are the whole run's.
+    """
 
     apps: int
     duration_s: float | None
@@ -78,16 +81,13 @@ def first_steps(entries: Iterable[Entry]) -> dict[str, datetime]:
 
 
 def make_report(status: Status, plan: Plan, started: Mapping[str, datetime] = NOBODY) -> Report:
-    """Put status and plan of one run together; both list the same apps in the same order."""
-    rows = (
-        _row(planned, app, started.get(app.app_id))
-        for planned, app in zip(plan.apps, status.apps, strict=True)
-    )
-    return Report(status=status, apps=tuple(rows), totals=_totals(status))
+    """Put status and plan of one run together; the status may be of some of its apps only."""
+    planned = {app.app_id: app for app in plan.apps}
+    rows = (_row(planned[app.app_id], app, started.get(app.app_id)) for app in status.apps)
+    return Report(status=status, apps=tuple(rows), totals=_totals(status, len(plan.apps)))
 
 
 def _row(planned: PlannedApp, app: AppStatus, started_at: datetime | None) -> ReportRow:
-    assert planned.app_id == app.app_id
     return ReportRow(
         app_id=app.app_id,
         name=app.name,
@@ -107,13 +107,14 @@ def _row(planned: PlannedApp, app: AppStatus, started_at: datetime | None) -> Re
     )
 
 
-def _totals(status: Status) -> Totals:
+def _totals(status: Status, apps_of_run: int) -> Totals:
+    calls = sum(status.calls.values())
     return Totals(
         apps=len(status.apps),
         duration_s=between(status.started_at, status.finished_at),
-        calls=sum(status.calls.values()),
+        calls=calls,
         calls_by_endpoint=status.calls,
-        calls_per_app=round(status.calls_per_app, 3),
+        calls_per_app=round(per_app(calls, apps_of_run), 3),
     )
 
 
@@ -131,15 +132,15 @@ def render_report(
         case Output.JSON:
             return document(report)
         case Output.MARKDOWN:
-            return _markdown(report, style)
+            return _markdown(report, style, len(plan.apps))
         case Output.TEXT:
-            return _text(report, style)
+            return _text(report, style, len(plan.apps))
 
 
-def _text(report: Report, style: Style) -> str:
+def _text(report: Report, style: Style, apps_of_run: int) -> str:
     status = report.status
     return paragraphs(
-        *text_parts(status, style),
+        *text_parts(status, style, apps_of_run),
         _table(report, style),
         _totals_text(report.totals),
         next_line(status.next, style),
@@ -170,7 +171,8 @@ def _cells(row: ReportRow, style: Style) -> list[str]:
 
 def _why(row: ReportRow) -> str:
     if row.error is None:
-        return words(row.reason)
+        # It was true when the plan was made; beside "released" it would read like news.
+        return f"planned: {words(row.reason)}"
     said = f" ({words(row.error.msg)})" if row.error.msg else ""
     return f"{words(row.error.message)}{said} [{safe(row.error.code)}]"
 
@@ -184,7 +186,7 @@ def _totals_text(totals: Totals) -> str:
     return "totals\n" + indented(columns(facts, numbers=[1]))
 
 
-def _markdown(report: Report, style: Style) -> str:
+def _markdown(report: Report, style: Style, apps_of_run: int) -> str:
     rows = ([code(row.app_id), *map(safe_markdown, _cells(row, style)[1:])] for row in report.apps)
     totals = report.totals
     costs = [("calls", str(totals.calls)), ("calls per app", f"{totals.calls_per_app:.1f}")]
@@ -192,7 +194,7 @@ def _markdown(report: Report, style: Style) -> str:
     if totals.duration_s is not None:
         costs.insert(0, ("duration", span(totals.duration_s)))
     return paragraphs(
-        *markdown_parts(report.status, style),
+        *markdown_parts(report.status, style, apps_of_run),
         f"## Apps\n\n{markdown_table(_HEAD, rows)}",
         f"## Totals\n\n{markdown_table(('', ''), costs)}",
         next_markdown(report.status.next),

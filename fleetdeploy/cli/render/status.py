@@ -44,18 +44,25 @@ TONES: Final[Mapping[Phase, Tone]] = MappingProxyType(
 )
 
 
-def render_status(status: Status, output: Output, style: Style) -> str:
-    """Tell where a run stands, what went wrong and what to type next."""
+def render_status(
+    status: Status, output: Output, style: Style, *, apps_of_run: int | None = None
+) -> str:
+    """Tell where a run stands, what went wrong and what to type next.
+
+    `apps_of_run` is how many apps the run has, where the status is of some of them only.
+    """
     match output:
         case Output.JSON:
             return document(status)
         case Output.MARKDOWN:
-            return _markdown(status, style)
+            parts = markdown_parts(status, style, apps_of_run)
+            return paragraphs(*parts, next_markdown(status.next))
         case Output.TEXT:
-            return paragraphs(*text_parts(status, style), next_line(status.next, style))
+            parts = text_parts(status, style, apps_of_run)
+            return paragraphs(*parts, next_line(status.next, style))
 
 
-def text_parts(status: Status, style: Style) -> list[str]:
+def text_parts(status: Status, style: Style, apps_of_run: int | None = None) -> list[str]:
     """Return the paragraphs of the text, all but the last line."""
     return [
         _headline(status, style),
@@ -64,7 +71,7 @@ def text_parts(status: Status, style: Style) -> list[str]:
         "\n".join(waits_told(status.waits, style)),
         "\n".join(_outages(status, style)),
         "\n\n".join(_cause(cause, style) for cause in status.causes),
-        _calls(status),
+        _calls(status, apps_of_run),
     ]
 
 
@@ -166,18 +173,20 @@ def _outages(status: Status, style: Style) -> list[str]:
     return outages_told(status.outages, style, alive=status.alive)
 
 
-def _calls(status: Status) -> str:
+def _calls(status: Status, apps_of_run: int | None) -> str:
+    """Count the calls; they are the whole run's, whichever apps are told."""
     if not status.calls:
         return ""
-    total = count_of(sum(status.calls.values()), "call")
-    return f"{total} to the platform, {status.calls_per_app:.1f} per app"
+    calls, apps = sum(status.calls.values()), apps_of_run or len(status.apps)
+    whole = "" if apps == len(status.apps) else f" for all {apps} apps of the run"
+    return f"{count_of(calls, 'call')} to the platform{whole}, {per_app(calls, apps):.1f} per app"
 
 
-def _markdown(status: Status, style: Style) -> str:
-    return paragraphs(*markdown_parts(status, style), next_markdown(status.next))
+def per_app(calls: int, apps: int) -> float:
+    return calls / max(1, apps)
 
 
-def markdown_parts(status: Status, style: Style) -> list[str]:
+def markdown_parts(status: Status, style: Style, apps_of_run: int | None = None) -> list[str]:
     """Return the parts of the Markdown, all but the last line."""
     about = f"{status.kind} of {safe_markdown(_subject(status))}"
     return [
@@ -192,7 +201,7 @@ def markdown_parts(status: Status, style: Style) -> list[str]:
         bullets(map(safe_markdown, waits_told(status.waits, style))) if status.waits else "",
         bullets(map(safe_markdown, _outages(status, style))) if status.outages else "",
         _markdown_causes(status.causes),
-        safe_markdown(_calls(status)),
+        safe_markdown(_calls(status, apps_of_run)),
     ]
 
 

@@ -40,14 +40,21 @@ class Style:
 
     @classmethod
     def for_stdout(cls, *, no_color: bool) -> "Style":
-        """Choose by what stdout is; `NO_COLOR` counts if it holds anything (no-color.org)."""
+        """Choose by what stdout is, and by what nobody wants to see."""
         terminal = sys.stdout.isatty()
-        refused = no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-        return cls(colour=terminal and not refused, bars=terminal)
+        return cls(colour=terminal and not (no_color or colours_refused()), bars=terminal)
 
     def paint(self, text: str, tone: Tone) -> str:
         """Colour a text that is already safe and padded."""
         return f"\x1b[{tone.value}m{text}\x1b[0m" if self.colour and text else text
+
+
+def colours_refused() -> bool:
+    """Whether the environment wants no colours; `NO_COLOR` counts if it holds anything.
+
+    That is how no-color.org has it. A dumb terminal would show the codes as they are.
+    """
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 PLAIN: Final = Style()
