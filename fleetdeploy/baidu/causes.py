@@ -97,16 +97,16 @@ PARKED = (
         "platform.authorization_missing",
         ClientMustAct,
         "the app is not, or no longer, authorized to this third-party platform",
-        "have the client authorize again: `fleetdeploy auth authorize APP` prints the link; "
-        "the next run goes on",
+        "have the client authorize again: `fleetdeploy auth authorize APP --redirect-uri URI` "
+        "prints the link; the next run goes on",
         errno=(45002, 50032),
     ),
     Cause(
         "platform.scope_missing",
         ClientMustAct,
         "the client's authorization does not include what this call needs",
-        "have the client authorize the development scope: `fleetdeploy auth authorize APP` prints "
-        "the link; the next run goes on",
+        "have the client authorize the development scope: "
+        "`fleetdeploy auth authorize APP --redirect-uri URI` prints the link; the next run goes on",
         errno=(45001, 50044, 50053, 40007),
         gateway=(6,),
     ),

@@ -102,7 +102,8 @@ TOKENS = (
         ClientMustAct,
         "the refresh token or authorization code is invalid, expired or used already",
         "type `fleetdeploy auth recover APP`, which needs no client; if that does not help, "
-        "`fleetdeploy auth authorize APP`. Twice for one app: somebody else refreshes it, too",
+        "`fleetdeploy auth authorize APP --redirect-uri URI`. Twice for one app: somebody else "
+        "refreshes it, too",
         oauth=("invalid_grant", "expired_token"),
     ),
     Cause(
@@ -118,7 +119,7 @@ TOKENS = (
         ClientMustAct,
         "there is no access token for this app",
         "add the app to the tokens file, or to our own credentials with `fleetdeploy auth import` "
-        "or `fleetdeploy auth authorize APP`; then run again",
+        "or `fleetdeploy auth authorize APP --redirect-uri URI`; then run again",
     ),
 )
 

@@ -159,6 +159,7 @@ def _tell(desk: Desk, stage: Stage, world: World) -> None:
         f"\nlook around:\n"
         f"  fleetdeploy report --state-dir {state}\n"
         f"  fleetdeploy history --state-dir {state}\n"
+        f"the simulated platform is gone: what `next` names is for clients of yours\n"
         f"\nfor real:\n"
         f"  export FLEETDEPLOY_TOKENS_FILE=tokens.json"
         f'   # {{"app id": "access token", ...}}, mode 0600\n'

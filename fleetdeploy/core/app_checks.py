@@ -163,7 +163,7 @@ def _scope(scopes: tuple[str, ...]) -> Check:
         code="platform.scope_missing",
         found=f"the scope for packages ({DEVELOPMENT}) is not among those granted",
         hint="its name is not certain; if uploads are refused, have the client authorize again: "
-        "`fleetdeploy auth authorize APP` prints the link",
+        "`fleetdeploy auth authorize APP --redirect-uri URI` prints the link",
     )
 
 

@@ -241,7 +241,8 @@ CONSENT_NEEDED = Ending(
     "auth.consent_needed",
     "the client has withdrawn its authorization, or never gave it",
     "app ends `blocked`",
-    "send the client the link of `fleetdeploy auth authorize APP`; the next run goes on",
+    "send the client the link of `fleetdeploy auth authorize APP --redirect-uri URI`; "
+    "the next run goes on",
 )
 IN_DOUBT = Ending(
     "auth.in_doubt",

@@ -144,7 +144,7 @@ def credentials_check(apps: Sequence[AppCredential], now: float, *, sealed: bool
         state=State.WARNING,
         code=CONSENT_NEEDED.code,
         found=f"{found}; waiting for their client's consent: {', '.join(waiting[:SHOWN])}{more}",
-        hint="send each client the link of `fleetdeploy auth authorize APP`",
+        hint="send each client the link of `fleetdeploy auth authorize APP --redirect-uri URI`",
     )
 
 

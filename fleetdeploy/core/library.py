@@ -74,7 +74,7 @@ def consent_notes(
         code=CONSENT_NEEDED.code,
         message="the client has withdrawn its authorization, or never gave it",
         app_ids=waiting,
-        hint="send the client the link of `fleetdeploy auth authorize APP`",
+        hint="send the client the link of `fleetdeploy auth authorize APP --redirect-uri URI`",
     )
     return (note,)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetdeploy.baidu.causes import PARKED, REFUSED, STOPS
 from fleetdeploy.baidu.errno import (
     CAUSES,
     MSG_MAX,
@@ -15,6 +16,8 @@ from fleetdeploy.baidu.errno import (
     for_read,
     own_error,
 )
+from fleetdeploy.baidu.faults import ANSWERS, LATER, TOKENS
+from fleetdeploy.core.endings import ENDINGS
 from fleetdeploy.errors import (
     AnswerLost,
     ClientMustAct,
@@ -180,3 +183,15 @@ def test_a_golden_vector_exists_for_each_shape_of_error() -> None:
     bodies = [vector["body"] for vector in vectors if "error" in vector]
     for shape in ('"errno"', '"error_code"', '"error"'):
         assert any(shape in body for body in bodies)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        *(cause.hint for cause in (*PARKED, *REFUSED, *STOPS, *LATER, *TOKENS, *ANSWERS)),
+        *(ending.hint for ending in ENDINGS),
+    ],
+)
+def test_a_hint_names_no_command_that_lacks_a_flag(hint: str) -> None:
+    """Without a flag `auth authorize` prints nothing and ends with 2."""
+    assert "auth authorize APP" not in hint.replace("auth authorize APP --redirect-uri URI", "")
