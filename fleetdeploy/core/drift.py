@@ -13,7 +13,7 @@ def drifted(saved: Iterable[PlannedApp], now: Iterable[PlannedApp]) -> list[str]
     """
     current = {app.app_id: app for app in now}
     return [
-        f"{was.app_id}: planned {_part(was)}, now {_part(there)}{_doubt(was, there)}"
+        _told(was, there)
         for was in saved
         if _essence(was) != _essence(there := current.get(was.app_id)) or _doubt(was, there)
     ]
@@ -23,6 +23,20 @@ def _doubt(was: PlannedApp, now: PlannedApp | None) -> str:
     if now is None or was.in_doubt_before or not now.in_doubt_before:
         return ""
     return "; a run was at work on it since"
+
+
+def _told(was: PlannedApp, now: PlannedApp | None) -> str:
+    planned, moved = _part(was), _part(now)
+    if planned == moved and now is not None and _essence(was) != _essence(now):
+        planned, moved = f"{planned}{_details(was)}", f"{moved}{_details(now)}"
+    return f"{was.app_id}: planned {planned}, now {moved}{_doubt(was, now)}"
+
+
+def _details(app: PlannedApp) -> str:
+    """Say what tells apart what is otherwise told alike."""
+    online = app.online and (f"ours, {app.online.fingerprint}" if app.online.fingerprint else "")
+    whose = "" if online is None else f", what is online is {online or 'not ours'}"
+    return f" beginning with {app.start or 'nothing'}{whose}"
 
 
 def _essence(app: PlannedApp | None) -> tuple[object, ...]:

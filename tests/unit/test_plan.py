@@ -343,6 +343,36 @@ def test_the_prediction_is_what_the_engine_would_do(
         assert app.action in {Action.WAIT, Action.ADOPT}
 
 
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        (
+            {"action": Action.ADOPT, "start": Step.AWAIT_AUDIT},
+            {"action": Action.ADOPT, "start": Step.RELEASE},
+            (
+                "planned adopt (nothing online) beginning with await_audit, "
+                "now adopt (nothing online) beginning with release"
+            ),
+        ),
+        (
+            {"online": OnlineNote(version="9.9", fingerprint=OURS), "start": Step.UPLOAD},
+            {"online": OnlineNote(version="9.9"), "start": Step.UPLOAD},
+            (
+                "planned upload (9.9 online) beginning with upload, "
+                f"what is online is ours, {OURS}, "
+                "now upload (9.9 online) beginning with upload, what is online is not ours"
+            ),
+        ),
+    ],
+)
+def test_what_has_moved_is_seen_in_its_message(
+    was: dict[str, object], now: dict[str, object], told: str
+) -> None:
+    plain = make_planned(APP).model_copy(update={"action": Action.UPLOAD, "package_id": None})
+    (line,) = drifted([plain.model_copy(update=was)], [plain.model_copy(update=now)])
+    assert line == f"{APP}: {told}"
+
+
 @settings(deadline=None)
 @pytest.mark.slow
 @given(row_lists)
