@@ -12,6 +12,7 @@ import click
 from fleetdeploy.cli.confirming import ask_for_number, check_can_ask
 from fleetdeploy.cli.following_up import followed_up, wish_for
 from fleetdeploy.cli.options import Desk, common, lasting, selecting, selection
+from fleetdeploy.cli.ordering import Post, make_order
 from fleetdeploy.cli.planning import Planned, reference_of
 from fleetdeploy.cli.planning_back import Errand, errand_of, planned_errand
 from fleetdeploy.cli.render.layout import document
@@ -23,7 +24,9 @@ from fleetdeploy.cli.running import Manner
 from fleetdeploy.cli.streams import write_error
 from fleetdeploy.core.aftermath import once_withdrawn
 from fleetdeploy.core.next_steps import start_command
+from fleetdeploy.core.orders import OrderKind
 from fleetdeploy.core.plan import Plan
+from fleetdeploy.core.plan_back import goes_on
 from fleetdeploy.core.selection import Selectable, Selection
 from fleetdeploy.errors import ExitCode, PlanMismatch, UsageInvalid
 from fleetdeploy.model import Package, RunKind
@@ -107,7 +110,8 @@ def _go_back(desk: Desk, kind: RunKind, request: Request) -> ExitCode:
     if not (request.yes or request.dry_run):
         check_can_ask(WHAT[kind])
     loaded = load_manifest(request.resubmit) if request.resubmit else None
-    errand = _errand(desk, kind, request, loaded)
+    recorded = _meant(desk, request)
+    errand = _errand(desk, kind, recorded, request, loaded)
     runs_before = desk.state_dir.runs()
     review = anyio.run(_review, desk, errand, loaded)
     plan = review.planned.plan
@@ -118,6 +122,8 @@ def _go_back(desk: Desk, kind: RunKind, request: Request) -> ExitCode:
         write_error(_told(review, desk, Output.TEXT))
         ask_for_number(len(plan.apps), review.doing)
         _check_still_alone(desk.state_dir, runs_before)
+    if _halts_first(recorded, request):
+        anyio.run(_halted, desk, recorded, kind)
     return told(desk, anyio.run(_taken_back, desk, review.planned, request.manner))
 
 
@@ -166,6 +172,18 @@ def _told(review: Review, desk: Desk, output: Output) -> str:
     return f"{first}\n\n{FORECAST}\n\n{second}"
 
 
+def _halts_first(recorded: Recorded, request: Request) -> bool:
+    """Whether nobody's resume may go on with the rest: all of it is taken back, so it is bad."""
+    held = recorded.state.halted is not None or recorded.state.finished
+    return request.chosen.everything and not held and not recorded.alive
+
+
+async def _halted(desk: Desk, recorded: Recorded, kind: RunKind) -> None:
+    """Halt the run that is taken back, as `fleetdeploy halt` does; durable on return."""
+    order = make_order(OrderKind.HALT, f"{WHAT[kind]} of all of it was ordered")
+    await Post(desk.state_dir, recorded, desk.say).give(order)
+
+
 async def _taken_back(desk: Desk, planned: Planned, manner: Manner) -> Ending:
     """Take back, and go on with what was confirmed together with it."""
     began = anyio.current_time()
@@ -187,8 +205,8 @@ def _check_still_alone(state_dir: StateDir, runs_before: list[str]) -> None:
         )
 
 
-def _errand(desk: Desk, kind: RunKind, request: Request, loaded: LoadedManifest | None) -> Errand:
-    """Read the run that is meant and choose its apps. Raises `UsageInvalid`, `RunNotFound`."""
+def _meant(desk: Desk, request: Request) -> Recorded:
+    """Read the run that is meant. Raises `UsageInvalid`, `RunNotFound`."""
     recorded = read_run(desk.state_dir.run(request.run))
     other = recorded.plan.run_kind
     if other is not RunKind.ROLLOUT:
@@ -196,9 +214,23 @@ def _errand(desk: Desk, kind: RunKind, request: Request, loaded: LoadedManifest 
             f"run {recorded.run.run_id} is itself {WHAT[other]}: there is nothing to take back",
             hint="name the rollout; fleetdeploy history lists the runs",
         )
+    return recorded
+
+
+def _errand(
+    desk: Desk,
+    kind: RunKind,
+    recorded: Recorded,
+    request: Request,
+    loaded: LoadedManifest | None,
+) -> Errand:
+    """Choose the apps of a run, and say what becomes of the others. Raises `UsageInvalid`."""
     chosen = _chosen(recorded, request.chosen)
     flags = request.chosen.flags(sorted(chosen))
     errand = errand_of(desk.state_dir, kind, recorded, chosen, request.run_id, flags)
+    if not recorded.state.finished and recorded.state.halted is None:
+        note = goes_on(recorded.run.run_id, halted_first=_halts_first(recorded, request))
+        errand = replace(errand, notes=(note,))
     return replace(errand, resubmit=reference_of(loaded)) if loaded else errand
 
 

@@ -9,7 +9,7 @@ from fleetdeploy.cli.planning import Planned, Wish, check_credentials, policy_of
 from fleetdeploy.cli.process import SystemClock, tool_version
 from fleetdeploy.cli.rig import Rig, interruptible
 from fleetdeploy.core.decisions import Policy
-from fleetdeploy.core.plan import Action, ManifestRef, Plan, PlannedApp, seal
+from fleetdeploy.core.plan import Action, ManifestRef, Plan, PlannedApp, PlanNote, seal
 from fleetdeploy.core.plan_back import (
     left_alone,
     plan_back,
@@ -29,7 +29,8 @@ from fleetdeploy.storage.run_dir import StateDir, new_run_id
 class Errand:
     """What may be taken back, not yet compared with the platform; `others` have nothing there.
 
-    `resubmit` is the manifest that is to be rolled out to what was withdrawn.
+    `resubmit` is the manifest that is to be rolled out to what was withdrawn, and `notes` what is
+    to be known of the run itself.
     """
 
     kind: RunKind
@@ -37,6 +38,7 @@ class Errand:
     wish: Wish
     others: tuple[str, ...]
     resubmit: ManifestRef | None = None
+    notes: tuple[PlanNote, ...] = ()
 
 
 def errand_of(
@@ -95,7 +97,10 @@ async def _make_plan(rig: Rig, errand: Errand) -> Planned:
         rules=rules_for(wish.rules, len(apps)),
         waves=(),
         apps=apps,
-        notes=left_alone(kind, errand.of_run, alone, errand.others),
+        notes=(
+            *(errand.notes if apps else ()),
+            *left_alone(kind, errand.of_run, alone, errand.others),
+        ),
         chosen=wish.chosen or None,
     )
     waves = tuple(wave.name for wave in plan.course().waves)

@@ -152,6 +152,12 @@ NO_WAY_BACK = Ending(
     "app ends `blocked`",
     "roll out content that works",
 )
+GOES_ON = Ending(
+    "run.goes_on",
+    "the run that is taken back is not finished, and a resume would go on with it",
+    "is halted first where all of it is taken back; else goes on",
+    "`fleetdeploy halt RUN` stops it; a resume of a halted run needs `--override-halt REASON`",
+)
 NOT_ONLINE = Ending(
     "rollback.not_online",
     "what was to be rolled back is not online any more",
@@ -292,6 +298,7 @@ ENDINGS = (
     SUPERSEDED,
     WINDOW_CLOSED,
     NO_WAY_BACK,
+    GOES_ON,
     NOT_ONLINE,
     TWO_ONLINE,
     ROLLBACK_NOT_VISIBLE,

@@ -168,6 +168,18 @@ def plan_back_unread(
     )
 
 
+def goes_on(of_run: str, *, halted_first: bool) -> PlanNote:
+    """Tell what becomes of the rest of a run that is not finished when something is taken back."""
+    if halted_first:
+        message = (
+            f"run {of_run} is not finished: it is halted first, so that no resume brings to the "
+            "others what is taken back"
+        )
+    else:
+        message = f"run {of_run} is not finished: a resume goes on with its other apps"
+    return PlanNote(code=endings.GOES_ON.code, message=message, hint=endings.GOES_ON.hint)
+
+
 def left_alone(
     kind: RunKind, of_run: str, apps: Iterable[PlannedApp], others: tuple[str, ...]
 ) -> tuple[PlanNote, ...]:

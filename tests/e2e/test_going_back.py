@@ -205,3 +205,31 @@ def test_a_rollout_does_not_touch_what_is_going_back_right_now(tmp_path: Path) -
     assert dead.code == 5, dead.err
     assert dead.document()["counts"] == {"queued": 3}
     assert status["state"] == "superseded"
+
+
+def test_what_is_rolled_back_as_a_whole_is_not_brought_to_the_others_by_cron(
+    tmp_path: Path,
+) -> None:
+    """A canary soaks, somebody takes it back, and an hour later cron resumes as ever."""
+    waves = [{"name": "canary", "apps": [FIRST], "soak": "24h"}, {"name": "rest"}]
+    with open_stage(tmp_path, {"apps": EVERYBODY}) as stage:
+        manifest = stage.manifest(rollout={"waves": waves})
+        soaking = stage.start("run", manifest, "--run-id", "out")
+        soaking.until(lambda: "wave_settled" in kinds(stage.records("out")))
+        soaking.kill()
+        some = stage.run("rollback", "out", "--dry-run", "--only", FIRST, "-o", "json")
+        looked = stage.run("rollback", "out", "--dry-run")
+        untouched = kinds(stage.records("out"))
+        back = stage.run("rollback", "out", "--yes", "-o", "json")
+        cron = stage.run("resume", "--no-wait")
+        named = stage.run("resume", "out", "--no-wait")
+        effects = stage.platform.effects()
+        stage.platform.check_lawful()
+    assert "run_halted" not in untouched
+    assert "it is halted first" in looked.out
+    (note,) = some.document()["notes"][:1]  # type: ignore[index]
+    assert (note["code"], "goes on" in note["message"]) == ("run.goes_on", True)
+    assert back.document()["counts"] == {"rolled_back": 1}
+    assert (cron.code, named.code) == (4, 4)
+    assert "a rollback of all of it was ordered" in named.err
+    assert (effects["upload"], effects["release"], effects["rollback"]) == (1, 1, 1)
