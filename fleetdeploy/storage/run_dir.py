@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from fleetdeploy.core.journal_line import JournalContents
-from fleetdeploy.errors import RunNotFound, SettingsInvalid, UsageInvalid
+from fleetdeploy.errors import RunNotFound, SettingsInvalid, StateUnusable, UsageInvalid
 from fleetdeploy.ports import WallClock
 from fleetdeploy.storage.atomic import sync_dir, unusable, write_atomic
 from fleetdeploy.storage.journal_file import REAL_DISK, Disk, JournalFile, read_file
@@ -41,6 +41,8 @@ _LETTERS: Final = "23456789abcdefghjkmnpqrstuvwxyz"  # none that can be taken fo
 _OF_APP: Final = re.compile(rb'"app_id":"([^"\\]*)"')
 _RECENT: Final = 3  # run ids in a hint
 _HEAD_BYTES: Final = 64
+_NUMBER: Final = re.compile(rb"[1-9][0-9]{0,17}\n")
+_NUMBER_BYTES: Final = 32
 _QUOTE_CHARS: Final = 80
 _ROOT: Final = 0
 
@@ -59,6 +61,7 @@ class RunDir:
         self.run_id = path.name
         self.plan_path = path / "plan.json"
         self.journal_path = path / "journal.jsonl"
+        self.number_path = path / "number"
         self.orders = OrdersFile(path / "orders.jsonl")
         self._lock_path = path / "lock"
 
@@ -177,6 +180,8 @@ class StateDir:
         run = RunDir(self._runs / run_id)
         # A directory without a plan was left by a crash in the middle of this function.
         _make_dir(run.path)
+        number = 1 + max((_number(RunDir(self._runs / other)) for other in self.runs()), default=0)
+        write_atomic(run.number_path, b"%d\n" % number)
         write_atomic(run.plan_path, plan)
         return run
 
@@ -289,12 +294,18 @@ def trouble_with(mode: int, owner: int, user: int) -> str:
     return ""
 
 
-def _age(run: RunDir) -> tuple[str, int, str]:
-    """Return what runs sort by: the minute in which it started, then the plan's time.
+def _age(run: RunDir) -> tuple[int, str, int, str]:
+    """Return what runs sort by: the number that each got as it was made.
 
-    Of one that never started, the minute in the id counts, else that of the plan. Of the others it
-    does not: the plan of a run may have been saved and reviewed for days, and have its id since.
+    No clock has a say in that: one that was set back between two nights would make the older run
+    the newer one, which the apps belong to. Of runs that were made before there were numbers the
+    minute counts in which they started, then the plan's time. Of one that never started, it is the
+    minute in the id, else that of the plan; of the others it is not: the plan of a run may have
+    been saved and reviewed for days, and have its id since.
     """
+    number = _number(run)
+    if number:
+        return number, "", 0, run.run_id
     try:
         written = run.plan_path.stat()
     except OSError as error:
@@ -302,7 +313,25 @@ def _age(run: RunDir) -> tuple[str, int, str]:
     generated = _GENERATED.fullmatch(run.run_id)
     created = datetime.fromtimestamp(written.st_mtime, UTC)
     minute = generated[1] if generated else created.strftime(_MINUTE)
-    return _started(run) or minute, written.st_mtime_ns, run.run_id
+    return 0, _started(run) or minute, written.st_mtime_ns, run.run_id
+
+
+def _number(run: RunDir) -> int:
+    """Return a run's number, 0 where it has none; raises `StateUnusable`."""
+    try:
+        with run.number_path.open("rb") as file:
+            text = file.read(_NUMBER_BYTES)
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise unusable("read", run.number_path, error) from error
+    if not _NUMBER.fullmatch(text):
+        raise StateUnusable(
+            f"{run.number_path} holds no number",
+            hint="numbers count the runs of a state directory in the order in which they were "
+            "made; bring the file back from a copy",
+        )
+    return int(text)
 
 
 def _started(run: RunDir) -> str:

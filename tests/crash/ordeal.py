@@ -212,7 +212,7 @@ def ordeal(directory: Path, rng: Random, *, apps: int, faults: bool) -> Iterator
 
 
 RANGES: Final[Mapping[str, int]] = {
-    "replace": 1,
+    "replace": 2,
     "ftruncate": 2,
     "fsync": 2,
     "fdatasync": 20,

@@ -44,7 +44,7 @@ def test_a_run_is_created_with_its_plan_for_this_user_only(state: StateDir) -> N
     assert run.plan_bytes() == b'{"apps":[]}'
     assert [mode_of(path) for path in (state.path, run.path.parent, run.path)] == [0o700] * 3
     assert mode_of(run.plan_path) == 0o600
-    assert list(run.path.iterdir()) == [run.plan_path]
+    assert sorted(run.path.iterdir()) == [run.number_path, run.plan_path]
 
 
 def test_what_is_created_is_private_whatever_the_umask(state: StateDir) -> None:
@@ -57,7 +57,7 @@ def test_what_is_created_is_private_whatever_the_umask(state: StateDir) -> None:
     finally:
         os.umask(before)
     files = {path.name for path in modes if path.is_file()}
-    assert files == {"lock", "plan.json", "journal.jsonl"}
+    assert files == {"lock", "number", "plan.json", "journal.jsonl"}
     assert modes == {path: 0o700 if path.is_dir() else 0o600 for path in modes}
 
 
@@ -157,7 +157,34 @@ def test_looking_for_runs_creates_nothing(state: StateDir) -> None:
     assert not state.path.exists()
 
 
-def test_runs_are_listed_newest_first_whatever_their_names(state: StateDir) -> None:
+def test_runs_are_listed_newest_first_whatever_their_names_and_the_clock_say(
+    state: StateDir,
+) -> None:
+    """The clock was a day ahead in the first night; the second is the newer one all the same."""
+    for run_id, day in (("20261125-2200-aaaa", 25), ("20261124-2200-bbbb", 24)):
+        run = state.create_run(run_id, b"{}")
+        at = datetime(2026, 11, day, 22, tzinfo=UTC).timestamp()
+        os.utime(run.plan_path, (at, at))
+    assert state.runs() == ["20261124-2200-bbbb", "20261125-2200-aaaa"]
+    assert [state.run(one).number_path.read_text() for one in state.runs()] == ["2\n", "1\n"]
+
+
+def test_a_run_that_was_made_before_there_were_numbers_is_older(state: StateDir) -> None:
+    state.create_run("20301231-0000-aaaa", b"{}").number_path.unlink()
+    state.create_run("20261124-2200-bbbb", b"{}")
+    assert state.runs() == ["20261124-2200-bbbb", "20301231-0000-aaaa"]
+
+
+@pytest.mark.parametrize("text", [b"", b"0\n", b"-1\n", b"2", b"two\n", b"9" * 40 + b"\n"])
+def test_a_number_that_is_none_is_told_with_its_file(state: StateDir, text: bytes) -> None:
+    run = state.create_run("r1", b"{}")
+    run.number_path.write_bytes(text)
+    with pytest.raises(StateUnusable, match="holds no number") as caught:
+        state.runs()
+    assert str(run.number_path) in caught.value.message
+
+
+def test_runs_without_numbers_are_listed_by_their_time(state: StateDir) -> None:
     """None has started: by the minute in the id, by the plan's time where it has none."""
     made = {
         "20261124-0307-zzzz": NOW,
@@ -167,6 +194,7 @@ def test_runs_are_listed_newest_first_whatever_their_names(state: StateDir) -> N
     }
     for run_id, at in made.items():
         run = state.create_run(run_id, b"{}")
+        run.number_path.unlink()
         os.utime(run.plan_path, (at.timestamp(), at.timestamp()))
     (state.path / "runs" / "notes.txt").touch()
     assert state.runs() == [
