@@ -25,8 +25,8 @@ from tests.e2e.stage import (
 pytestmark = pytest.mark.slow
 
 APPS: Final = 16
-ROOM: Final = 24 * 1024
-"""Bytes that hold the plan of so many apps and the beginning of their journal."""
+ROOM: Final = 28 * 1024
+"""Bytes that hold the number and the plan of a run, and the beginning of its journal."""
 SENT: Final = {"upload", "submit_audit", "release"}
 
 
