@@ -21,7 +21,7 @@ from fleetdeploy.core.targets import Target
 from fleetdeploy.engine.pipeline import error_note
 from fleetdeploy.engine.survey import Survey, survey
 from fleetdeploy.model import RunKind, Until
-from fleetdeploy.storage.archive import Before, Recorded, look_back, open_apps
+from fleetdeploy.storage.archive import Before, Recorded, is_left_open, look_back
 from fleetdeploy.storage.run_dir import StateDir, new_run_id
 
 
@@ -111,7 +111,7 @@ async def _make_plan(rig: Rig, errand: Errand) -> Planned:
 def _of_these(before: Before, apps: tuple[PlannedApp, ...]) -> Before:
     """Leave runs alone that have none of the apps that the new run will work on."""
     ids = {app.app_id for app in apps}
-    unfinished = tuple(run for run in before.unfinished if not ids.isdisjoint(open_apps(run.state)))
+    unfinished = tuple(run for run in before.unfinished if is_left_open(run, ids))
     return replace(before, unfinished=unfinished)
 
 

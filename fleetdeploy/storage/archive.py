@@ -4,6 +4,7 @@ It writes nothing, except for `supersede`, which closes what a newer run has tak
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -202,7 +203,7 @@ def look_back(
         if not recorded.contents.started:
             # It sent nothing, and knows nothing of what an older run that went on sent since.
             continue
-        if recorded.unfinished and not wanted.isdisjoint(open_apps(recorded.state)):
+        if is_left_open(recorded, wanted):
             open_runs.append(recorded)
         # Only the newest run that knows an app can have left it in doubt: it settled the others.
         doubted |= unseen & _doubted(recorded)
@@ -234,6 +235,15 @@ def look_back(
 def open_apps(state: RunState) -> set[str]:
     """Return the apps that a run has not brought to their end."""
     return {app.app_id for app in state.apps.values() if not app.terminal}
+
+
+def is_left_open(recorded: Recorded, app_ids: AbstractSet[str]) -> bool:
+    """Whether a run is not finished that has some of these apps open, or none open at all.
+
+    Of the latter only the last record is missing: whoever was to write it was killed before.
+    """
+    open_here = open_apps(recorded.state)
+    return recorded.unfinished and not app_ids.isdisjoint(open_here or recorded.state.apps)
 
 
 def _doubted(recorded: Recorded) -> set[str]:
@@ -294,7 +304,8 @@ async def _close_apps(journal: Journal, state: RunState, by: str, taken: frozens
         record = AppFinished(app_id=app_id, outcome=Outcome.CANCELLED, error=error)
         state.apply(await journal.append(record))
     if not open_apps(state) and not state.finished:
-        await journal.append(RunFinished(superseded_by=by))
+        codes = {app.error.code for app in state.apps.values() if app.error is not None}
+        await journal.append(RunFinished(superseded_by=by if SUPERSEDED.code in codes else None))
 
 
 def newer_runs(state_dir: StateDir, run_id: str) -> Iterator[Recorded]:
@@ -312,7 +323,7 @@ def newer_runs(state_dir: StateDir, run_id: str) -> Iterator[Recorded]:
 def left_open_before(
     state_dir: StateDir, run_id: str, app_ids: Iterable[str]
 ) -> Iterator[Recorded]:
-    """Yield the runs older than this one that are not alive and have some of these apps open.
+    """Yield the runs older than this one that are not alive and left open, see `is_left_open`.
 
     One that cannot be read is passed over: nobody can go on with it either.
     """
@@ -323,7 +334,7 @@ def left_open_before(
             recorded = read_run(state_dir.run(older))
         except FleetError:
             continue
-        if not recorded.alive and not wanted.isdisjoint(open_apps(recorded.state)):
+        if not recorded.alive and is_left_open(recorded, wanted):
             yield recorded
 
 

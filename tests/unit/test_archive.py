@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from fleetdeploy.core.endings import SUPERSEDED
 from fleetdeploy.core.foreign import LeftOnline
 from fleetdeploy.core.plan import Plan
 from fleetdeploy.core.quarantine import Rows
@@ -164,7 +165,7 @@ def test_without_runs_the_hint_says_how_to_start_one(state_dir: StateDir) -> Non
 @pytest.mark.anyio
 async def test_doubt_is_what_the_newest_run_that_knows_an_app_left(state_dir: StateDir) -> None:
     await leave(state_dir, plan_of("20260101-0000-aaaa"), [upload(ONE), upload(TWO)])
-    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE), released(ONE))
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE), [*released(ONE), RunFinished()])
     before = look_back(state_dir, [ONE, TWO])
     assert before.doubted == {TWO}
     assert [run.run.run_id for run in before.unfinished] == ["20260101-0000-aaaa"]
@@ -278,11 +279,32 @@ async def test_who_was_at_work_since_a_look_back_is_told_by_app(state_dir: State
 
 
 @pytest.mark.anyio
+async def test_a_run_that_lacks_nothing_but_its_last_record_gets_it_from_the_newer_one(
+    state_dir: StateDir,
+) -> None:
+    """The newer one was killed as it closed the older, which a resume would else take for open."""
+    taken = AppFinished(app_id=ONE, outcome=Outcome.CANCELLED, error=SUPERSEDED.note())
+    closed = await leave(state_dir, plan_of("20260101-0000-aaaa", ONE), [taken])
+    ended = await leave(state_dir, plan_of("20260101-0001-aaaa", ONE), [*released(ONE)])
+    await leave(state_dir, plan_of("20260102-0000-aaaa", ONE))
+    found = list(left_open_before(state_dir, "20260102-0000-aaaa", [ONE]))
+    assert [older.run.run_id for older in found] == [ended.run_id, closed.run_id]
+    assert {run.run.run_id for run in look_back(state_dir, [ONE]).unfinished} > {
+        older.run.run_id for older in found
+    }
+    for older in found:
+        await supersede(older, "20260102-0000-aaaa", [ONE], Clock(), HOLDER)
+    assert read_run(closed).state.superseded_by == "20260102-0000-aaaa"
+    assert (read_run(ended).state.finished, read_run(ended).state.superseded_by) == (True, None)
+    assert list(left_open_before(state_dir, "20260102-0000-aaaa", [ONE])) == []
+
+
+@pytest.mark.anyio
 async def test_only_older_dead_runs_that_share_an_open_app_are_left_open_before_a_run(
     state_dir: StateDir,
 ) -> None:
     alive = await leave(state_dir, plan_of("20260101-0000-aaaa"))
-    await leave(state_dir, plan_of("20260101-0001-aaaa", ONE), [*released(ONE)])
+    await leave(state_dir, plan_of("20260101-0001-aaaa", ONE), [*released(ONE), RunFinished()])
     await leave(state_dir, plan_of("20260101-0002-aaaa", TWO))
     await leave(state_dir, plan_of("20260101-0003-aaaa", ONE))
     await leave(state_dir, plan_of("20260102-0000-aaaa", ONE))
