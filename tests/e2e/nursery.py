@@ -186,6 +186,8 @@ def _live(birth: Birth, descriptors: Sequence[int], prepare: Callable[[], None])
         os.environ.clear()
         os.environ.update(birth.environment)
         time.tzset()
+        # Whoever runs the tests may do so under `nohup`, which the command would heed.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         prepare()
         main(birth.words)
     except SystemExit as left:
