@@ -122,6 +122,8 @@ def _go_back(desk: Desk, kind: RunKind, request: Request) -> ExitCode:
         write_error(_told(review, desk, Output.TEXT))
         ask_for_number(len(plan.apps), review.doing)
         _check_still_alone(desk.state_dir, runs_before)
+    # Whoever was asked took their time: a run that somebody has resumed since is left alone.
+    recorded = read_run(recorded.run)
     if _halts_first(recorded, request):
         anyio.run(_halted, desk, recorded, kind)
     return told(desk, anyio.run(_taken_back, desk, review.planned, request.manner))

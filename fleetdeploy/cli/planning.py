@@ -13,15 +13,8 @@ from fleetdeploy.cli.settings import Settings
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.drift import drifted
 from fleetdeploy.core.manifest import Freeze, Manifest, Wave
-from fleetdeploy.core.plan import (
-    ManifestRef,
-    Plan,
-    PlannedApp,
-    PlanNote,
-    plan_app,
-    plan_unread,
-    seal,
-)
+from fleetdeploy.core.plan import ManifestRef, Plan, PlannedApp, PlanNote, seal
+from fleetdeploy.core.plan_ahead import plan_app, plan_unread
 from fleetdeploy.core.quarantine import Rows, admission_notes, admit, plan_set_aside
 from fleetdeploy.core.rules import FreezeRule, RunRules, WaveRule, with_budgets
 from fleetdeploy.core.selection import Selectable, Selection

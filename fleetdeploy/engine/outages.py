@@ -64,9 +64,8 @@ class Outages:
     """One breaker for each service. `waits`: the run waits for the end of an outage.
 
     Those that the journal says are out begin open, as old as it says by `clock`, and the first who
-    comes probes. `on_end` is
-    called when one has ended, so that those who wait may be woken. `apps` tells how many apps of
-    the run may be sent for by now: more cannot meet trouble.
+    comes probes. `on_end` is called when one has ended, so that those who wait may be woken.
+    `apps` tells how many apps of the run may be sent for by now: more cannot meet trouble.
     """
 
     def __init__(

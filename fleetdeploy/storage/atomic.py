@@ -46,6 +46,16 @@ def unusable(action: str, path: Path, error: OSError) -> StateUnusable:
     return StateUnusable(f"cannot {action} {path}: {reason_of(error)}", hint=hint_for(error))
 
 
+def size_of(path: Path) -> int:
+    """Return a file's size; 0 if there is none. Raises `StateUnusable`."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise unusable("read", path, error) from error
+
+
 def write_all(fd: int, data: bytes) -> None:
     """Write everything, over as many short writes as it takes."""
     rest = memoryview(data)

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from fleetdeploy.core.orders import Order
 from fleetdeploy.errors import StateUnusable
-from fleetdeploy.storage.atomic import sync_dir, unusable, write_all
+from fleetdeploy.storage.atomic import size_of, sync_dir, unusable, write_all
 
 MAX_BYTES: Final = 1024 * 1024
 """Some thousands of orders: more were not typed by people. What lies beyond is not read."""
@@ -80,12 +80,7 @@ class OrdersFile:
 
     def size(self) -> int:
         """Return the file's size; 0 if there is none. Raises `StateUnusable`."""
-        try:
-            return self.path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise unusable("read", self.path, error) from error
+        return size_of(self.path)
 
     def read(self, start: int = 0) -> Given:
         """Read the whole lines from a place on; what has no line end yet is left for later.

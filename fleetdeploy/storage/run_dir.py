@@ -19,7 +19,7 @@ from typing import Final
 from fleetdeploy.core.journal_line import JournalContents
 from fleetdeploy.errors import RunNotFound, SettingsInvalid, StateUnusable, UsageInvalid
 from fleetdeploy.ports import WallClock
-from fleetdeploy.storage.atomic import sync_dir, unusable, write_atomic
+from fleetdeploy.storage.atomic import size_of, sync_dir, unusable, write_atomic
 from fleetdeploy.storage.journal_file import REAL_DISK, Disk, JournalFile, read_file
 from fleetdeploy.storage.locks import Holder, Sleep, Unnamed, hold, holder_of
 from fleetdeploy.storage.orders_file import OrdersFile
@@ -105,12 +105,7 @@ class RunDir:
 
     def journal_size(self) -> int:
         """Return the journal's size; 0 if there is none. Raises `StateUnusable`."""
-        try:
-            return self.journal_path.stat().st_size
-        except FileNotFoundError:
-            return 0
-        except OSError as error:
-            raise unusable("read", self.journal_path, error) from error
+        return size_of(self.journal_path)
 
     def apps_since(self, size: int) -> set[str]:
         """Return the apps of which the journal says anything since it had that size.

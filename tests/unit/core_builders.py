@@ -7,13 +7,8 @@ from datetime import UTC, datetime, timedelta
 from fleetdeploy.core.app_state import AppState
 from fleetdeploy.core.decisions import Policy
 from fleetdeploy.core.lifecycle import SENT, STEP_OF, Event
-from fleetdeploy.core.plan import (
-    ManifestRef,
-    Plan,
-    PlannedApp,
-    plan_app,
-    seal,
-)
+from fleetdeploy.core.plan import ManifestRef, Plan, PlannedApp, seal
+from fleetdeploy.core.plan_ahead import plan_app
 from fleetdeploy.core.records import (
     AnyAppRecord,
     AppFinished,

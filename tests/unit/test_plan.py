@@ -22,10 +22,9 @@ from fleetdeploy.core.plan import (
     Plan,
     PlannedApp,
     check_digest,
-    plan_app,
-    plan_unread,
     seal,
 )
+from fleetdeploy.core.plan_ahead import plan_app, plan_unread
 from fleetdeploy.core.records import ErrorNote
 from fleetdeploy.core.rules import FreezeRule
 from fleetdeploy.errors import PlanMismatch
